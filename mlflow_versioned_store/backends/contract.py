@@ -1,0 +1,152 @@
+"""The contract every backend keeps: eight dumb calls on immutable objects.
+
+A backend is rooted at a container (a bucket, a directory) and knows nothing of stores. Keys are "/"-separated,
+without leading, trailing or doubled slashes. Writes are whole objects and become visible whole or not at all, and
+only when they are durable. Reads and listings see every write that finished before they began.
+
+Calls are safe from many threads. A backend itself sends each request once: repeating is the business of
+`backends.retry`, which never repeats a create. Errors are those of `mlflow_versioned_store.errors`:
+`NotFound`, `Conflict`, `AccessDenied`, `CredentialsMissing`, `Throttled`, `Unavailable`, `OutcomeUnknown`,
+`Archived`, `InvalidInput`, `Unsupported`, and nothing else for anything that a store or network can do.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store says of one object.
+
+    Args:
+        key: The key, relative to the backend's root.
+        size: Bytes.
+        modified: When the object was written, by the store's clock, UTC.
+        e_tag: The provider's entity tag, where it has one.
+        s3_version_id: The provider's version of the object, where its bucket keeps versions.
+    """
+
+    key: str
+    size: int
+    modified: datetime
+    e_tag: str | None = None
+    s3_version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bytes of an object and what the store said of the object with them.
+
+    Args:
+        data: The bytes asked for: any object with the buffer protocol, read-only.
+        info: The whole object's size and times.
+    """
+
+    data: Buffer
+    info: ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do, as data.
+
+    Args:
+        ordered_list: A listing comes sorted by key.
+        object_versions: Writes may return an `s3_version_id`.
+        durable: A finished write survives a crash of the store.
+        remote: Requests cross a network: latency and request prices matter.
+    """
+
+    ordered_list: bool
+    object_versions: bool
+    durable: bool
+    remote: bool
+
+
+class Backend(abc.ABC):
+    """One container of immutable objects.
+
+    Attributes:
+        location: How messages name the container, such as "s3://bucket"; never with secrets.
+        capabilities: What this backend can do.
+    """
+
+    location: str
+    capabilities: Capabilities
+
+    @abc.abstractmethod
+    def get(self, key: str, *, start: int = 0, stop: int | None = None) -> Fetched:
+        """Return the bytes [start, stop) of an object; `stop` None or beyond the end reads to the end. One request.
+
+        Raises:
+            NotFound: There is no such object.
+            InvalidInput: `start` lies at or beyond the end of a non-empty object.
+        """
+
+    @abc.abstractmethod
+    def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
+        """Write an object whole: one buffer, or several in a row. One request (large plain puts may use several).
+
+        With `create` the write succeeds only where the key is free, decided by the store in one step. It is never
+        emulated by looking first, and never sent twice.
+
+        Raises:
+            Conflict: `create`, and the key is taken.
+            OutcomeUnknown: `create`, and no certain answer came (timeout, reset, 409, 5xx).
+        """
+
+    @abc.abstractmethod
+    def head(self, key: str) -> ObjectInfo:
+        """Return what the store knows of an object. One request.
+
+        Raises:
+            NotFound: There is no such object.
+        """
+
+    @abc.abstractmethod
+    def list(self, folder: str, *, after: str | None = None, limit: int | None = None) -> Iterator[ObjectInfo]:
+        """Yield all objects below `folder` ("" for all), however deep; one request a thousand.
+
+        Sorted by key where `capabilities.ordered_list`. `after` leaves out keys up to and including that key;
+        `limit` stops early and asks for no more pages than needed. A folder that does not exist is empty.
+        """
+
+    @abc.abstractmethod
+    def folders(self, folder: str) -> Sequence[str]:
+        """Return the keys of the folders directly inside `folder`, sorted. One request a thousand."""
+
+    @abc.abstractmethod
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; one that is already gone is no error. One request a thousand where the provider can.
+
+        Raises:
+            VersionedStoreError: At least one object was not deleted; the message names the first.
+        """
+
+    @abc.abstractmethod
+    def now(self) -> datetime:
+        """Return the store's own time, UTC, to compare with `ObjectInfo.modified`. At most two requests."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Release connections. Calls after it fail."""
+
+
+def join(data: Buffer | Sequence[Buffer]) -> Buffer:
+    """Return `data` as one buffer, copied only where it is in pieces."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return data
+    return data[0] if len(data) == 1 else b"".join(data)
+
+
+def size_of(data: Buffer | Sequence[Buffer]) -> int:
+    """Return the bytes in `data`."""
+    pieces = (data,) if isinstance(data, (bytes, bytearray, memoryview)) else data
+    return sum(piece.nbytes if isinstance(piece, memoryview) else len(piece) for piece in pieces)

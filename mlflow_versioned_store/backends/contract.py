@@ -82,11 +82,15 @@ class Backend(abc.ABC):
     capabilities: Capabilities
 
     @abc.abstractmethod
-    def get(self, key: str, *, start: int = 0, stop: int | None = None) -> Fetched:
+    def get(
+        self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None
+    ) -> Fetched:
         """Return the bytes [start, stop) of an object; `stop` None or beyond the end reads to the end. One request.
 
+        With `s3_version_id` (only where `capabilities.object_versions`) that object version is read.
+
         Raises:
-            NotFound: There is no such object.
+            NotFound: There is no such object, or no such version of it.
             InvalidInput: `start` lies at or beyond the end of a non-empty object.
         """
 

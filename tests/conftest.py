@@ -1,0 +1,255 @@
+"""Fixtures of the whole suite: an isolated environment, real servers, MLflow tracking.
+
+A server is started when a test first asks for it and lives as long as the test process; under pytest-xdist every
+worker has its own. A server whose binary is absent is a failure in CI. Elsewhere its tests are skipped, or run on
+moto in MinIO's place, and the end of the run says so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+import mlflow_versioned_store
+from tests.servers.azurite import Azurite
+from tests.servers.binaries import ALL, MINIO, Binary
+from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.fake_gcs import FakeGcs
+from tests.servers.minio import Minio
+from tests.servers.moto import Moto
+from tests.servers.rclone import RcloneS3
+from tests.servers.s3 import S3Server
+from tests.servers.toxiproxy import Toxiproxy
+from tests.servers.tracking import Tracking, TrackingServer
+from tests.servers.versitygw import Versitygw
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOREIGN_VARIABLES = ("AWS_", "AZURE_", "BOTO_", "GCSFS_", "GIT_", "GOOGLE_", "MLFLOW_", "MVS_", "STORAGE_EMULATOR_")
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+Server = TypeVar("Server", bound="Stoppable")
+
+
+class Stoppable(Protocol):
+    """A server that a fixture stops."""
+
+    def stop(self) -> None:
+        """Stop the server."""
+
+
+def in_ci() -> bool:
+    """Tell whether this is a CI run, where everything must be there."""
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test the source tree where the installed package was asked for."""
+    package = Path(mlflow_versioned_store.__file__).resolve()
+    if os.environ.get("MVS_TEST_INSTALLED") and package.is_relative_to(REPOSITORY / "mlflow_versioned_store"):
+        raise pytest.UsageError(f"MVS_TEST_INSTALLED is set, but the package comes from the source tree: {package}")
+
+
+def pytest_report_header() -> list[str]:
+    """Say which copy of the package is tested."""
+    return [f"package: {Path(mlflow_versioned_store.__file__).parent}"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly which servers were not there."""
+    absent = [binary for binary in ALL.values() if binary.find() is None]
+    if not absent:
+        return
+    terminalreporter.section("SERVERS THAT WERE NOT TESTED AGAINST", sep="!", red=True, bold=True)
+    for binary in absent:
+        instead = "moto took its place" if binary is MINIO else "its tests were skipped"
+        terminalreporter.line(f"{binary.name}: not installed, {instead} (needs {binary.installer})", red=True)
+    terminalreporter.line("Install them with: python -m tests.servers install", red=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the logs of the servers that a failed test used."""
+    report = yield
+    if report.failed:
+        for server in getattr(item, "funcargs", {}).values():
+            process = getattr(server, "process", None)
+            if process is not None:
+                report.sections.append((f"end of {process.log}", process.tail()))
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide this machine's credentials, profiles, proxies and MLflow settings from every test."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(FOREIGN_VARIABLES) and not name.startswith("MVS_TEST_"):
+                patch.delenv(name)
+            if name.lower() in PROXY_VARIABLES:
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("USERPROFILE", str(home))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "no-credentials"))
+        patch.setenv("AWS_CONFIG_FILE", str(home / "no-config"))
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """A moto server: it checks no secret, no checksum and no expiry."""
+    yield from _until_stopped(Moto(tmp_path_factory.mktemp("moto")))
+
+
+@pytest.fixture(scope="session")
+def minio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A MinIO server, or moto where MinIO is absent; for what moto cannot do, ask for `real_minio`."""
+    if MINIO.find() is None and not in_ci():
+        moto: S3Server = request.getfixturevalue("moto_server")
+        yield moto
+    else:
+        yield request.getfixturevalue("real_minio")
+
+
+@pytest.fixture(scope="session")
+def real_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server, with users, policies, temporary keys and restarts."""
+    need(MINIO)
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio")))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate for 127.0.0.1, signed by a private authority."""
+    return make_certificates(tmp_path_factory.mktemp("certificates") / "server")
+
+
+@pytest.fixture(scope="session")
+def minio_tls(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server behind TLS with a private certificate authority, `minio_tls.ca_bundle`."""
+    need(MINIO)
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-tls"), certificates=certificates))
+
+
+@pytest.fixture(scope="session")
+def minio_kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server that encrypts where it is asked to, under the key `tests.servers.minio.KMS_KEY`."""
+    need(MINIO)
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-kms"), kms=True))
+
+
+@pytest.fixture(scope="session")
+def minio_sts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server whose temporary keys (`assume_role`) live for 5 seconds."""
+    need(MINIO)
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-sts"), sts_seconds=5))
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versitygw]:
+    """A versitygw server."""
+    need(ALL["versitygw"])
+    yield from _until_stopped(Versitygw(tmp_path_factory.mktemp("versitygw")))
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneS3]:
+    """An `rclone serve s3`, which ignores conditional writes."""
+    need(ALL["rclone"])
+    yield from _until_stopped(RcloneS3(tmp_path_factory.mktemp("rclone")))
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """An Azurite server."""
+    need(ALL["azurite"])
+    yield from _until_stopped(Azurite(tmp_path_factory.mktemp("azurite")))
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
+    """A fake-gcs-server."""
+    need(ALL["fake-gcs"])
+    yield from _until_stopped(FakeGcs(tmp_path_factory.mktemp("fake-gcs")))
+
+
+@pytest.fixture(scope="session")
+def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toxiproxy]:
+    """A toxiproxy server: `toxiproxy.proxy(server.endpoint)` opens a port that can be disturbed."""
+    need(ALL["toxiproxy"])
+    yield from _until_stopped(Toxiproxy(tmp_path_factory.mktemp("toxiproxy")))
+
+
+@pytest.fixture
+def s3_env(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], None]:
+    """Send this test's boto3 and MLflow to a server: `s3_env(minio)`."""
+
+    def use(server: S3Server) -> None:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow tracking database, to be copied: making one takes seconds."""
+    database = tmp_path_factory.mktemp("tracking") / "template.db"
+    Tracking(f"sqlite:///{database}").client.search_experiments()
+    return database
+
+
+@pytest.fixture
+def tracking(tracking_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracking]:
+    """MLflow in this process, tracking into an empty database of this test; `mlflow.…` calls go there."""
+    import mlflow
+
+    shutil.copy(tracking_database, tmp_path / "tracking.db")
+    uri = f"sqlite:///{tmp_path / 'tracking.db'}"
+    monkeypatch.chdir(tmp_path)
+    previous = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    yield Tracking(uri)
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+    mlflow.set_tracking_uri(previous[0])
+    mlflow.set_registry_uri(previous[1])
+
+
+@pytest.fixture
+def mlflow_server(tracking_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start `mlflow server`s: `mlflow_server(destination, workers=4, environment=None)` returns a `TrackingServer`."""
+    with ExitStack() as servers:
+
+        def start(artifacts_destination: str, **options: Any) -> TrackingServer:
+            folder = tmp_path_factory.mktemp("mlflow-server")
+            server = TrackingServer(folder, tracking_database, artifacts_destination, **options)
+            servers.callback(server.stop)
+            return server
+
+        yield start
+
+
+def need(binary: Binary) -> None:
+    """Skip where a server's binary is absent; in CI that is a failure."""
+    if binary.find() is not None:
+        return
+    if in_ci():
+        pytest.fail(f"{binary.name} is absent; in CI every server must be there", pytrace=False)
+    pytest.skip(f"{binary.name} is not installed")
+
+
+def _until_stopped(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,92 @@
+"""Where downloads land on the local disk.
+
+The local name is the path that was asked for, so `data/t.csv@v1` and `data/t.csv@v2` lie side by side in one folder,
+and a client of a tracking server, which names files by the path it asks for, gets the very same names.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable
+
+from mlflow_versioned_store.errors import InvalidInput, NotFound
+
+_WINDOWS_FORBIDS = re.compile(r'[<>:"|?*\\]')
+
+Resolver = Callable[[str, str], str]
+
+
+def folder(dst_path: str | os.PathLike[str]) -> str:
+    """Return the absolute path of an existing directory to download into.
+
+    Raises:
+        NotFound: It does not exist.
+        InvalidInput: It is no directory.
+    """
+    path = os.path.abspath(os.fspath(dst_path))
+    if not os.path.exists(path):
+        raise NotFound(f"The destination path for downloaded artifacts does not exist! Destination path: {path}")
+    if not os.path.isdir(path):
+        raise InvalidInput(
+            f"The destination path for downloaded artifacts must be a directory! Destination path: {path}"
+        )
+    return path
+
+
+def local_name(path: str) -> str:
+    """Return an artifact path as a relative local one, with what Windows forbids in names replaced there."""
+    return _WINDOWS_FORBIDS.sub("_", path) if os.name == "nt" else path
+
+
+class Destinations:
+    """Local paths below one folder, each inside it whatever the artifact is called and wherever links lead.
+
+    Args:
+        folder: An existing directory.
+        resolver: MLflow's own guard: it turns an artifact path and the folder into a local path, makes the parent
+            directories, and refuses to leave the folder.
+    """
+
+    def __init__(self, folder: str, resolver: Resolver):
+        self._folder = folder
+        self._resolver = resolver
+        self._parents: dict[str, str] = {}
+
+    def file(self, path: str) -> str:
+        """Return the local path for an artifact, its parent directory made."""
+        parent, name = posixpath.split(local_name(path))
+        # The guard resolves every link on the way, which would dominate a download of many small files.
+        if parent not in self._parents:
+            self._parents[parent] = os.path.dirname(self._resolver(posixpath.join(parent, name), self._folder))
+        return os.path.join(self._parents[parent], name)
+
+    def directory(self, path: str) -> str:
+        """Return the local path for an artifact folder, made where it is missing."""
+        made = self._resolver(local_name(path), self._folder) if path else self._folder
+        os.makedirs(made, exist_ok=True)
+        return made
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Refuse artifacts that this disk cannot keep apart.
+
+        Raises:
+            InvalidInput: Two of the paths would be the same local file.
+        """
+        seen: dict[str, str] = {}
+        for path in paths:
+            folded = unicodedata.normalize("NFC", local_name(path)).casefold()
+            other = seen.setdefault(folded, path)
+            if other != path and (local_name(other) == local_name(path) or self._ignores_case()):
+                raise InvalidInput(
+                    f"The artifacts {other!r} and {path!r} would be one file on this disk, which does not tell their"
+                    " names apart; download them one by one into different folders."
+                )
+
+    def _ignores_case(self) -> bool:
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="mvs-case-") as probe:
+            head, name = os.path.split(probe.name)
+            return os.path.exists(os.path.join(head, name.upper()))

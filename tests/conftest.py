@@ -19,7 +19,7 @@ import pytest
 import mlflow_versioned_store
 from tests.servers.azurite import Azurite
 from tests.servers.binaries import ALL, MINIO, Binary
-from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.certificates import Authority
 from tests.servers.fake_gcs import FakeGcs
 from tests.servers.minio import Minio
 from tests.servers.moto import Moto
@@ -127,16 +127,16 @@ def real_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """A certificate for 127.0.0.1, signed by a private authority."""
-    return make_certificates(tmp_path_factory.mktemp("certificates") / "server")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A private certificate authority with a certificate for 127.0.0.1."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")
-def minio_tls(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    """A MinIO server behind TLS with a private certificate authority, `minio_tls.ca_bundle`."""
+def minio_tls(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server behind TLS with a private authority (`minio_tls.ca_bundle`); it gives `short_lived_keys`."""
     need(MINIO)
-    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-tls"), certificates=certificates))
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-tls"), authority=authority))
 
 
 @pytest.fixture(scope="session")
@@ -144,13 +144,6 @@ def minio_kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A MinIO server that encrypts where it is asked to, under the key `tests.servers.minio.KMS_KEY`."""
     need(MINIO)
     yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-kms"), kms=True))
-
-
-@pytest.fixture(scope="session")
-def minio_sts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    """A MinIO server whose temporary keys (`assume_role`) live for 5 seconds."""
-    need(MINIO)
-    yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio-sts"), sts_seconds=5))
 
 
 @pytest.fixture(scope="session")

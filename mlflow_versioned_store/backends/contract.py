@@ -7,7 +7,8 @@ only when they are durable. Reads and listings see every write that finished bef
 Calls are safe from many threads. A backend itself sends each request once: repeating is the business of
 `backends.retry`, which never repeats a create. Errors are those of `mlflow_versioned_store.errors`:
 `NotFound`, `Conflict`, `AccessDenied`, `CredentialsMissing`, `Throttled`, `Unavailable`, `OutcomeUnknown`,
-`Archived`, `InvalidInput`, `Unsupported`, and nothing else for anything that a store or network can do.
+`Archived`, `InvalidInput`, `LocalStorageFailed` (local files only), `Unsupported`, and nothing else for anything
+that a store or network can do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from mlflow_versioned_store.errors import InvalidInput
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
+
+KEY_BYTES_MAX = 1024
+COMPONENT_BYTES_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class ObjectInfo:
     Args:
         key: The key, relative to the backend's root.
         size: Bytes.
-        modified: When the object was written, by the store's clock, UTC.
+        modified: When the object was written, by the store's clock, UTC. From `put` it is this machine's clock where
+            the provider's answer does not tell: compare ages only with what `head`, `get` or `list` return.
         e_tag: The provider's entity tag, where it has one.
         s3_version_id: The provider's version of the object, where its bucket keeps versions.
     """
@@ -124,7 +131,10 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def folders(self, folder: str) -> Sequence[str]:
-        """Return the keys of the folders directly inside `folder`, sorted. One request a thousand."""
+        """Return the keys of the folders directly inside `folder`, sorted. One request a thousand.
+
+        A folder whose objects were all deleted may still be named.
+        """
 
     @abc.abstractmethod
     def delete(self, keys: Sequence[str]) -> None:
@@ -135,8 +145,12 @@ class Backend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def now(self) -> datetime:
-        """Return the store's own time, UTC, to compare with `ObjectInfo.modified`. At most two requests."""
+    def now(self, folder: str = "") -> datetime:
+        """Return the store's own time, UTC, to compare with `ObjectInfo.modified`. At most three requests.
+
+        Args:
+            folder: Where a backend that must write something to learn the time may write it.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -154,3 +168,34 @@ def size_of(data: Buffer | Sequence[Buffer]) -> int:
     """Return the bytes in `data`."""
     pieces = (data,) if isinstance(data, (bytes, bytearray, memoryview)) else data
     return sum(piece.nbytes if isinstance(piece, memoryview) else len(piece) for piece in pieces)
+
+
+def check_key(key: str) -> str:
+    """Return `key` where every backend can hold it.
+
+    Raises:
+        InvalidInput: It is empty, too long, or has an empty, relative or unprintable component.
+    """
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{key!r} is no valid text, so it cannot name an object.") from None
+    if not 0 < size <= KEY_BYTES_MAX:
+        raise InvalidInput(f"The key {key[:80]!r} has {size} bytes; 1 to {KEY_BYTES_MAX} are possible.", key=key)
+    if any(ord(character) < 32 or character == "\x7f" for character in key):
+        raise InvalidInput(f"The key {key!r} contains a control character.", key=key)
+    for component in key.split("/"):
+        if component in ("", ".", ".."):
+            raise InvalidInput(f"The key {key!r} contains an empty or relative component.", key=key)
+        if len(component.encode()) > COMPONENT_BYTES_MAX:
+            raise InvalidInput(f"A component of the key {key!r} is over {COMPONENT_BYTES_MAX} bytes.", key=key)
+    return key
+
+
+def check_folder(folder: str) -> str:
+    """Return `folder`, checked like a key; "" is the root.
+
+    Raises:
+        InvalidInput: As `check_key`.
+    """
+    return folder and check_key(folder)

@@ -1,0 +1,32 @@
+"""Stores in the memory of this process, for tests and trials."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from mlflow_versioned_store.backends.contract import Backend, Capabilities
+from mlflow_versioned_store.backends.forks import ForkAwareBackend
+from mlflow_versioned_store.backends.objects import ObstoreBackend, Stores
+from mlflow_versioned_store.errors import Unsupported
+
+_CAPABILITIES = Capabilities(ordered_list=True, object_versions=False, durable=False, remote=False)
+
+
+def open_memory(name: str) -> Backend:
+    """Return a new, empty store; it lives as long as something refers to it."""
+    from obstore.store import MemoryStore
+
+    location = f"memory://{name}"
+
+    def nowhere() -> Backend:
+        raise Unsupported(f"{location} lives in the process that was forked, and its child cannot reach it.")
+
+    store = MemoryStore()
+    backend = ObstoreBackend(
+        Stores(store, store, store),
+        location=location,
+        capabilities=_CAPABILITIES,
+        clock=lambda: datetime.now(UTC),
+        multipart=False,
+    )
+    return ForkAwareBackend(backend, nowhere)

@@ -1,0 +1,162 @@
+"""From an artifact URI to the backend that serves it and the path inside.
+
+    versioned-s3://bucket/exp/1          s3://bucket, "exp/1"
+    versioned-file:///data/mlruns        the root directory (or drive), "data/mlruns"
+    versioned-gs://bucket/exp            gs://bucket, "exp"
+    versioned-az://container/exp         the account from AZURE_STORAGE_…, "exp"
+    versioned-hdfs:///data/exp           the name node from MVS_HDFS_NAMENODE or HADOOP_CONF_DIR, "data/exp"
+    versioned-memory://name/exp          a store of this process, "exp"
+
+A path is taken literally: MLflow appends names to URIs as they are, so "%20" in one is a percent sign and two digits.
+No address of a server is ever taken from a URI, since URIs come from clients.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.counting import CountingBackend
+from mlflow_versioned_store.backends.retry import RetryingBackend
+from mlflow_versioned_store.errors import InvalidInput
+
+_URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+)://(?P<container>[^/?#]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+_DRIVE = re.compile(r"[A-Za-z]:")
+_MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
+
+_lock = threading.Lock()
+_open: dict[tuple[object, ...], Backend] = {}
+
+
+def open_container(uri: str) -> tuple[Backend, str]:
+    """Return the backend rooted at the container of `uri`, counting and retrying, and the path of `uri` inside it.
+
+    Backends are shared by all threads of the process, and made anew when the variables or files that configure them
+    change. No request, but the first look for credentials may ask a server for them.
+
+    Raises:
+        InvalidInput: `uri` is not one of ours, or its path leaves the container.
+        CredentialsMissing: There are none.
+        Unsupported: A package that this kind of store needs is not installed.
+    """
+    kind, container, path = parse(uri)
+    fingerprint, make = _KINDS[kind]
+    key = (kind, container, fingerprint())
+    with _lock:
+        backend = _open.get(key)
+        if backend is None:
+            # The one before is left to whoever still uses it.
+            for other in [other for other in _open if other[:2] == key[:2]]:
+                del _open[other]
+            backend = _open[key] = RetryingBackend(CountingBackend(make(container)))
+    return backend, path
+
+
+def parse(uri: str) -> tuple[str, str, str]:
+    """Return the kind, the container and the path inside it of an artifact URI.
+
+    Raises:
+        InvalidInput: It is not one of ours, has a query, or its path leaves the container.
+    """
+    found = _URI.fullmatch(uri)
+    kind = found["kind"].lower() if found else ""
+    if found is None or kind not in _KINDS:
+        kinds = ", ".join(f"versioned-{kind}://" for kind in _KINDS)
+        raise InvalidInput(f"{uri!r} is no URI of a versioned store. They begin with {kinds}.")
+    container, path = found["container"], found["path"]
+    if "?" in path or (path and not path.startswith("/")):
+        raise InvalidInput(f"{uri!r} has a query or fragment, which means nothing here. Write versions as path@v2.")
+    parts = _normal(path.split("/"), uri)
+    if kind == "file":
+        container, parts = _directory(container, parts, uri)
+    elif kind == "hdfs":
+        if container:
+            raise InvalidInput(
+                f"{uri!r} names a server. Name the name node in MVS_HDFS_NAMENODE or HADOOP_CONF_DIR, and write "
+                "versioned-hdfs:///path."
+            )
+    elif not container and kind != "memory":
+        raise InvalidInput(f"{uri!r} names no bucket or container.")
+    return kind, container, "/".join(parts)
+
+
+def _normal(parts: list[str], uri: str) -> list[str]:
+    normal: list[str] = []
+    for part in parts:
+        if part == "..":
+            if not normal:
+                raise InvalidInput(f"The path of {uri!r} leaves its container.")
+            normal.pop()
+        elif part not in ("", "."):
+            normal.append(part)
+    return normal
+
+
+def _directory(host: str, parts: list[str], uri: str) -> tuple[str, list[str]]:
+    if host not in ("", "localhost"):
+        raise InvalidInput(f"{uri!r} names the host {host!r}. Write versioned-file:///path with an absolute path.")
+    if os.name == "nt" and parts and _DRIVE.fullmatch(parts[0]):
+        return parts[0] + "/", parts[1:]
+    return "/", parts
+
+
+def _file(root: str) -> Backend:
+    from mlflow_versioned_store.backends.files import FilesBackend
+
+    return FilesBackend(root)
+
+
+def _s3(bucket: str) -> Backend:
+    from mlflow_versioned_store.backends import s3, s3_config
+
+    return s3.open_s3(bucket, s3_config.resolve())
+
+
+def _s3_fingerprint() -> tuple[object, ...]:
+    from mlflow_versioned_store.backends import s3_config
+
+    return s3_config.fingerprint()
+
+
+def _memory(name: str) -> Backend:
+    from mlflow_versioned_store.backends.memory import open_memory
+
+    if not _MEMORY_NAME.fullmatch(name):
+        raise InvalidInput(f"{name!r} cannot name a memory store: letters, digits, '.', '_' and '-' can.")
+    return open_memory(name)
+
+
+def _gs(bucket: str) -> Backend:
+    from mlflow_versioned_store.backends.gcs import open_gcs
+
+    return open_gcs(bucket)
+
+
+def _az(container: str) -> Backend:
+    from mlflow_versioned_store.backends.azure import open_azure
+
+    return open_azure(container)
+
+
+def _hdfs(_: str) -> Backend:
+    from mlflow_versioned_store.backends.hdfs import open_hdfs
+
+    return open_hdfs()
+
+
+def _variables(pattern: str) -> Callable[[], tuple[object, ...]]:
+    relevant = re.compile(pattern)
+    return lambda: tuple(item for item in os.environ.items() if relevant.match(item[0]))
+
+
+_KINDS: dict[str, tuple[Callable[[], tuple[object, ...]], Callable[[str], Backend]]] = {
+    "s3": (_s3_fingerprint, _s3),
+    "file": (tuple, _file),
+    "gs": (_variables("GOOGLE_|STORAGE_EMULATOR_HOST|CLOUDSDK_|HOME"), _gs),
+    "az": (_variables("AZURE_|HOME"), _az),
+    "hdfs": (_variables("HADOOP_|MVS_HDFS_|KRB5"), _hdfs),
+    "memory": (tuple, _memory),
+}

@@ -1,0 +1,147 @@
+"""Credentials for S3, from where boto3 takes them, within a time limit, renewed before they expire."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mlflow_versioned_store.errors import CredentialsMissing
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+Result = TypeVar("Result")
+
+RESOLVE_SECONDS_MAX = 12.0
+_KEEP_MAX = timedelta(seconds=30)
+_ADVICE = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, log in again (aws sso login), "
+    "or set MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION=unsigned for public buckets."
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """One set of keys.
+
+    Args:
+        access_key: The access key's id.
+        secret_key: The secret key.
+        token: The session token of temporary keys.
+        expires: When they expire; None for never, as far as is known.
+    """
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+    expires: datetime | None = None
+
+
+class Credentials:
+    """A source of keys.
+
+    Args:
+        load: Returns current keys, renewing them where needed.
+        origin: Where they come from, in words.
+        renewable: `load` can return other keys than before.
+    """
+
+    def __init__(self, load: Callable[[], Keys], *, origin: str, renewable: bool):
+        self.origin = origin
+        self.renewable = renewable
+        self._load = load
+        self._lock = threading.Lock()
+        self._kept: tuple[datetime, Keys] | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(origin={self.origin!r})"
+
+    def keys(self) -> Keys:
+        """Return keys that are valid now.
+
+        Raises:
+            CredentialsMissing: They expired and cannot be renewed, or that took too long.
+        """
+        with self._lock:
+            now = datetime.now(UTC)
+            if self._kept is not None and now < self._kept[0]:
+                return self._kept[1]
+            keys = within(RESOLVE_SECONDS_MAX, self._load, self.origin) if self.renewable else self._load()
+            # A source that starts a program or asks a server for each set of keys is not asked for every request.
+            keep = _KEEP_MAX if keys.expires is None else min(_KEEP_MAX, (keys.expires - now) / 3)
+            self._kept = (now + keep, keys)
+            return keys
+
+    def forget(self) -> None:
+        """Ask the source again at the next use: the provider refused the keys."""
+        with self._lock:
+            self._kept = None
+
+    def for_obstore(self) -> dict[str, Any]:
+        """Return current keys as obstore takes them from a credential provider."""
+        keys = self.keys()
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": keys.expires,
+        }
+
+
+def from_environment(environ: Mapping[str, str]) -> Credentials | None:
+    """Return the keys that stand in environment variables, which come first in boto3's chain; None without them."""
+    access_key, secret_key = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key or not secret_key or environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        return None
+    token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN") or None
+    keys = Keys(access_key, secret_key, token)
+    return Credentials(lambda: keys, origin="AWS_ACCESS_KEY_ID", renewable=False)
+
+
+def from_session(session: Session) -> Credentials:
+    """Return what boto3's chain finds: environment, profile, SSO, web identity, container or instance.
+
+    Raises:
+        CredentialsMissing: It finds nothing, or takes too long.
+    """
+    chain = ", ".join(provider.METHOD for provider in session.get_component("credential_provider").providers)
+    found = within(RESOLVE_SECONDS_MAX, session.get_credentials, chain)
+    if found is None:
+        raise CredentialsMissing(f"No credentials for S3 were found. Tried in turn: {chain}. {_ADVICE}")
+
+    def load() -> Keys:
+        frozen = found.get_frozen_credentials()
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token, getattr(found, "_expiry_time", None))
+
+    return Credentials(load, origin=f"boto3's chain ({found.method})", renewable=hasattr(found, "_expiry_time"))
+
+
+def within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
+    """Return what `work` returns.
+
+    Raises:
+        CredentialsMissing: It fails, or is not done after `seconds`.
+    """
+    outcome: list[Result] = []
+    failure: list[Exception] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except Exception as error:
+            failure.append(error)
+
+    # Credential programs and identity servers have no time limit of their own. A daemon thread that hangs on is
+    # left behind.
+    thread = threading.Thread(target=run, name="mvs-credentials", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if outcome:
+        return outcome[0]
+    why = str(failure[0]) if failure else f"no answer within {seconds:.0f} s"
+    raise CredentialsMissing(f"Credentials for S3 cannot be had from {origin}: {why}. {_ADVICE}") from (
+        failure[0] if failure else None
+    )

@@ -195,9 +195,11 @@ def s3_env(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], None]:
 @pytest.fixture(scope="session")
 def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh MLflow tracking database, to be copied: making one takes seconds."""
-    database = tmp_path_factory.mktemp("tracking") / "template.db"
-    Tracking(f"sqlite:///{database}").client.search_experiments()
-    return database
+    folder = tmp_path_factory.mktemp("tracking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # MLflow makes a folder for artifacts where it stands
+        Tracking(f"sqlite:///{folder}/template.db").client.search_experiments()
+    return folder / "template.db"
 
 
 @pytest.fixture

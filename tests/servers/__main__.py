@@ -24,7 +24,8 @@ def main() -> int:
         for binary in chosen:
             print(f"{binary.name:12} {binary.find() or 'absent'}")
         return 0
-    return 0 if all([_install(binary) for binary in chosen]) else 1
+    failed = [binary for binary in chosen if not _install(binary)]
+    return 1 if failed else 0
 
 
 def _install(binary: Binary) -> bool:

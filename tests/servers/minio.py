@@ -57,7 +57,7 @@ class Minio(S3Server):
     def admin(self) -> Any:
         """Return the admin client of the `minio` package."""
         import urllib3
-        from minio.credentials import StaticProvider
+        from minio.credentials.providers import StaticProvider
         from minio.minioadmin import MinioAdmin
 
         return MinioAdmin(
@@ -92,12 +92,18 @@ class Minio(S3Server):
         answer = sts.assume_role(
             RoleArn="arn:aws:iam::000000000000:role/test", RoleSessionName="test", DurationSeconds=900, **policy
         )
-        credentials = answer["Credentials"]
+        credentials: dict[str, Any] = answer["Credentials"]
         return credentials | {"Expiration": credentials["Expiration"].isoformat()}
 
     def short_lived_keys(self, *statements: dict[str, Any], seconds: float) -> dict[str, str]:
-        """Return temporary keys, as `assume_role` does, that end in `seconds`: with the client certificate they
-        are given for. They allow what the policy `statements` allow. The server needs an authority.
+        """Return temporary keys that end in `seconds`, with the client certificate that they are given for.
+
+        Args:
+            statements: The policy that says what the keys allow.
+            seconds: How long the keys live.
+
+        Returns:
+            The same as `assume_role`. The server needs an authority.
         """
         assert self._authority is not None, "only a server with a certificate authority gives short-lived keys"
         name = f"client-{uuid.uuid4().hex}"

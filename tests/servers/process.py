@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -106,10 +107,8 @@ class Process:
         """End the server and all it started: politely first, then for certain."""
         if self._child is not None:
             self._signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                pass  # the kill below is the answer
             self.kill()
 
     def kill(self) -> None:
@@ -126,7 +125,5 @@ class Process:
 
     def _signal(self, number: int) -> None:
         assert self._child is not None
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, number)
-        except ProcessLookupError:
-            pass  # the whole group has ended already

@@ -83,7 +83,7 @@ def test_minio_gives_temporary_keys(real_minio: Minio) -> None:
     """Temporary keys of a user work, and only with their session token."""
     keys = real_minio.assume_role(*real_minio.add_user("bob", ALL_OF_S3))
     assert _client_with(real_minio, keys).list_buckets()["Buckets"] is not None
-    with pytest.raises(ClientError, match="InvalidAccessKeyId|InvalidTokenId|AccessDenied"):
+    with pytest.raises(ClientError, match=r"InvalidAccessKeyId|InvalidTokenId|AccessDenied"):
         _client_with(real_minio, keys | {"SessionToken": None}).list_buckets()
 
 
@@ -179,7 +179,8 @@ process.start()
 print(process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    outcome = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-c", script]
+    outcome = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     _wait_until(lambda: not _runs(int(outcome.stdout)), "the server outlived its test process")
 
 

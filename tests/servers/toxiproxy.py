@@ -26,8 +26,14 @@ class Proxy:
         self.endpoint = endpoint
 
     def add(self, kind: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: int) -> None:
-        """Add a toxic: `latency` (latency, jitter in ms), `bandwidth` (rate in KB/s), `limit_data` (bytes),
-        `timeout` (ms), `slow_close` (delay in ms), `slicer`; `stream` is "downstream" or "upstream".
+        """Disturb the traffic.
+
+        Args:
+            kind: "latency" (attributes latency and jitter, ms), "bandwidth" (rate, KB/s), "limit_data" (bytes),
+                "timeout" (timeout, ms) or "slow_close" (delay, ms).
+            stream: "downstream", which is what clients receive, or "upstream".
+            toxicity: The share of connections that are disturbed.
+            attributes: How much.
         """
         toxic = {"type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes}
         self._server.call("POST", f"/proxies/{self._name}/toxics", toxic)

@@ -75,7 +75,14 @@ class TrackingServer(Tracking):
         # Without this the server would also keep a pool of job processes, which no test here needs.
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.process = Process(
-            [sys.executable, "-m", "mlflow", "server", *(word for pair in options.items() for word in pair), *arguments],
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                *(word for pair in options.items() for word in pair),
+                *arguments,
+            ],
             log=folder / "server.log",
             ready=partial(answers, f"http://127.0.0.1:{port}/health"),
             environment=quiet | dict(environment or {}),

@@ -1,0 +1,71 @@
+# A fresh machine needs Python and make. `make demo` shows what the package does, `make test` proves it.
+
+PYTHON ?= python3
+TESTS ?= tests
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGE := setup.cfg pyproject.toml $(wildcard README.md) $(shell find mlflow_versioned_store -type f -not -name '*.pyc')
+
+# pytest runs in an empty folder: there only the installed wheel can be imported, as it will be by its users.
+ELSEWHERE := $(VENV)/elsewhere
+RUN_TESTS = mkdir -p $(ELSEWHERE) && cd $(ELSEWHERE) && MVS_TEST_INSTALLED=1
+
+.PHONY: help demo test test-quick servers lint format bench clean
+
+help: ## Say what there is to make.
+	@sed -n 's/^\([a-z%][^:]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(VENV)/.package ## Log three versions of a table into an embedded store and say what was gained.
+	$(BIN)/python examples/churn.py
+
+test: $(VENV)/.test servers ## Run all tests, against the installed wheel and real servers (TESTS=tests/… ARGS=… narrow it).
+	$(RUN_TESTS) $(CURDIR)/$(BIN)/pytest -n 2 --dist loadfile $(addprefix $(CURDIR)/,$(TESTS)) $(ARGS)
+
+test-quick: $(VENV)/.test ## Run the tests that take seconds, with the servers that are there.
+	$(RUN_TESTS) $(CURDIR)/$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(addprefix $(CURDIR)/,$(TESTS)) $(ARGS)
+
+test-mlflow-%: .venv-mlflow-%/.test servers ## Run the MLflow flows on another MLflow: test-mlflow-2.22, test-mlflow-3.5.
+	$(RUN_TESTS) $(CURDIR)/.venv-mlflow-$*/bin/pytest $(CURDIR)/tests/mlflow_plugin/test_flows*.py $(ARGS)
+
+servers: $(VENV)/.test ## Install the storage servers that the tests need and this machine lacks.
+	-$(BIN)/python -m tests.servers install
+
+lint: $(VENV)/.dev ## Check style, formatting, types and import contracts.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.test servers ## Measure against the stock S3 repository on a local MinIO.
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove the virtual environments and all that was built.
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# What setuptools leaves behind would go stale, into the next wheel, and pass for an installed package.
+LEFTOVERS = build *.egg-info
+define INSTALL
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	rm -rf $(LEFTOVERS)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(1)
+	rm -rf $(LEFTOVERS)
+	touch $@
+endef
+
+$(VENV)/.package: $(PACKAGE)
+	$(call INSTALL,.)
+
+$(VENV)/.test: $(PACKAGE)
+	$(call INSTALL,'.[test]')
+
+$(VENV)/.dev: $(PACKAGE)
+	$(call INSTALL,'.[test,dev]')
+
+.PRECIOUS: .venv-mlflow-%/.test
+.venv-mlflow-%/.test: $(PACKAGE)
+	$(call INSTALL,'.[test]' 'mlflow == $*.*')

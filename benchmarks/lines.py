@@ -1,0 +1,253 @@
+"""The lines of the figures table: what each asks for, and the steps that measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.data import MIB, RANDOM_BYTES, SERVER_FILES, Data, size_of
+
+GIB = 1024 * MIB
+MEMORY_MAX = 350 * MIB
+BOTH = ("stock", "ours")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table.
+
+    Attributes:
+        name: what `--lines` calls it.
+        work: what is done, for the reader.
+        ratio: stock seconds divided by ours must reach this.
+        slow_ratio: what the ratio must reach behind a slow link, and which: (Mbit/s, ratio).
+        stored: bytes that may be added to the bucket.
+        requests: all requests that may be made.
+        seconds: what the work may take.
+    """
+
+    name: str
+    work: str
+    ratio: float | None = None
+    slow_ratio: tuple[int, float] | None = None
+    stored: float | None = None
+    requests: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One process, or several that start at the same moment, doing one thing to one run.
+
+    Attributes:
+        line: the line it measures, or None where it only prepares.
+        operation: a name in `worker.OPERATIONS`.
+        order: further arguments of the operation.
+        run: the run it works on; each scenario has as many as it names.
+        warm: whether everything is imported before the clock starts.
+        each: one entry for every process that does it at once, with what only that one is told.
+    """
+
+    line: str | None
+    operation: str
+    order: dict[str, Any] = field(default_factory=dict)
+    run: str = "a"
+    warm: bool = True
+    each: tuple[dict[str, Any], ...] = ({},)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Steps that follow each other in one fresh bucket.
+
+    Attributes:
+        steps: made when they are needed, since making the data takes a while.
+        lines: the lines they measure.
+        sides: who runs it.
+        server_workers: 0 for direct access, else how many workers the proxying tracking server has.
+        by_request: whether it is only run when its lines are asked for.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    steps: Callable[[Data], list[Step]]
+    sides: tuple[str, ...] = BOTH
+    server_workers: int = 0
+    by_request: bool = False
+
+
+def _file(line: str | None, path: Any, name: str, run: str = "a", **more: Any) -> Step:
+    return Step(line, "log_file", {"path": str(path), "name": name}, run, **more)
+
+
+def _down(line: str, name: str, size: int, run: str = "a") -> Step:
+    return Step(line, "download", {"name": f"data/{name}" if name else "data", "size": size}, run)
+
+
+def _random(inputs: Data) -> list[Step]:
+    first, second = inputs.random(), inputs.inserted()
+    return [
+        _file("random-first", first, "random.bin"),
+        _file("random-again", first, "random.bin", "b"),
+        _down("random-download", "random.bin", size_of(first)),
+        _file("random-inserted", second, "random.bin"),
+        _down("random-download-v2", "random.bin", size_of(second)),
+    ]
+
+
+def _csv(inputs: Data) -> list[Step]:
+    return [
+        _file("csv-first", inputs.csv(), "churn.csv"),
+        _file("csv-edited", inputs.csv((1,)), "churn.csv"),
+        _file("csv-edited-elsewhere", inputs.csv((2,)), "churn.csv", "b"),
+    ]
+
+
+def _small(inputs: Data) -> list[Step]:
+    folder = inputs.small_files()
+    return [
+        Step("small-first", "log_folder", {"path": str(folder)}),
+        Step("small-again", "log_folder", {"path": str(folder)}, "b"),
+        _down("small-download", "", size_of(folder)),
+    ]
+
+
+def _texts(_: Data) -> list[Step]:
+    return [Step("texts", "log_texts", {"count": 100})]
+
+
+def _cold(inputs: Data) -> list[Step]:
+    return [
+        # Another run first, so that the store exists, as it does all its life but once.
+        _file(None, inputs.random(1024, seed=4), "first.bin", "b"),
+        _file("cold-1k", inputs.random(1024, seed=5), "small.bin", warm=False),
+        _file("cold-1m", inputs.random(1_000_000, seed=6), "medium.bin", "c", warm=False),
+    ]
+
+
+def _model(_: Data) -> list[Step]:
+    return [Step("log-model", "log_model"), Step("load-model", "load_model")]
+
+
+def _server(inputs: Data) -> list[Step]:
+    folder, file = inputs.small_files(SERVER_FILES), inputs.random()
+    return [
+        Step(None, "log_folder", {"path": str(inputs.small_files(40, seed=8))}, "b"),
+        Step("server-files-up", "log_folder", {"path": str(folder)}),
+        _down("server-files-down", "", size_of(folder)),
+        _file("server-file-up", file, "random.bin", "c"),
+        _down("server-file-down", "random.bin", size_of(file), "c"),
+    ]
+
+
+def _writers(_: Data) -> list[Step]:
+    return [Step("writers", "log_by_threads", {"threads": 16}, each=tuple({"process": number} for number in range(16)))]
+
+
+def _commits(_: Data) -> list[Step]:
+    return [
+        Step(None, "log_texts", {"count": 10_000}),
+        Step("list-commits", "list_folder", {"name": "notes", "count": 10_001}),
+    ]
+
+
+def _versions(inputs: Data) -> list[Step]:
+    edits = {"path": str(inputs.csv()), "name": "churn.csv", "count": 100}
+    size = size_of(inputs.csv())
+    return [
+        Step("versions-stored", "log_edits", edits),
+        Step("versions-first", "download", {"name": "data/churn.csv@@v1", "size": size}),
+        Step("versions-last", "download", {"name": "data/churn.csv@@v100", "size": size}),
+    ]
+
+
+def _memory_file(inputs: Data) -> list[Step]:
+    file = inputs.random(4 * GIB, seed=9)
+    return [_file("memory-file-up", file, "big.bin"), _down("memory-file-down", "big.bin", size_of(file))]
+
+
+def _memory_threads(inputs: Data) -> list[Step]:
+    paths = [str(inputs.random(GIB, seed=10 + number)) for number in range(16)]
+    return [
+        Step("memory-threads-up", "log_by_threads", {"paths": paths}),
+        _down("memory-threads-down", "", 16 * GIB),
+    ]
+
+
+def _memory_server(inputs: Data) -> list[Step]:
+    uploads = tuple({"paths": [str(inputs.random(GIB // 4, seed=30 + number))]} for number in range(8))
+    return [
+        Step(None, "log_folder", {"path": str(inputs.small_files(40, seed=8))}, "b"),
+        Step("memory-server-up", "log_by_threads", each=uploads),
+        Step("memory-server-down", "download", {"name": "data", "size": 2 * GIB}, each=({},) * 8),
+    ]
+
+
+CSV_BYTES = 118e6
+SMALL_BYTES = 43.4e6
+
+LINES = (
+    Line("random-first", "first log of 512 MiB of random bytes", 0.75, (1000, 0.97), stored=1.005 * RANDOM_BYTES),
+    Line("random-again", "the same file again, from another run", 4, stored=20_000),
+    Line("random-inserted", "again with 1 MiB inserted in the middle", 4, stored=1.5 * MIB),
+    Line("csv-first", "a 118 MB CSV, first", 0.8, stored=0.35 * CSV_BYTES),
+    Line("csv-edited", "again with 1 % of its rows edited, same run", 0.7, (200, 2), stored=0.015 * CSV_BYTES),
+    Line("csv-edited-elsewhere", "… another 1 %, another run", 0.7, (200, 2), stored=0.015 * CSV_BYTES),
+    Line("small-first", "10,000 files of 0.5 to 8 KB", 50, stored=1.04 * SMALL_BYTES, requests=30),
+    Line("small-again", "the same directory again, from another run", 50, stored=0.02 * SMALL_BYTES),
+    Line("random-download", "download of the 512 MiB file", 1.0),
+    Line("random-download-v2", "download of its version 2", 1.0),
+    Line("small-download", "download of the 10,000 files", 30),
+    Line("texts", "100 × `log_text` in one run", 1.0, requests=100),
+    Line("cold-1k", "a cold process that logs one 1 KB file", 0.8),
+    Line("cold-1m", "a cold process that logs one 1 MB file", 0.7, requests=6),
+    Line("log-model", "`log_model` of a small scikit-learn model", 1.0),
+    Line("load-model", "`load_model` of it", 1.0),
+    Line("server-files-up", "through `mlflow server`, 4 workers: 300 files up", 0.9),
+    Line("server-files-down", "… 300 files down", 0.9),
+    Line("server-file-up", "… 512 MiB up", 0.8),
+    Line("server-file-down", "… 512 MiB down", 0.8),
+    Line("writers", "256 writers, one file each, one artifact root", seconds=60, requests=8 * 256),
+    Line("list-commits", "`list_artifacts` of a root with 10,000 commits", requests=4),
+    Line("versions-stored", "a 118 MB CSV edited 100 times", stored=6 * 0.35 * CSV_BYTES),
+    Line("versions-first", "… download of version 1"),
+    Line("versions-last", "… download of version 100"),
+    Line("memory-file-up", "a 4 GiB file up"),
+    Line("memory-file-down", "… down"),
+    Line("memory-threads-up", "16 threads, 1 GiB each, up"),
+    Line("memory-threads-down", "… down"),
+    Line("memory-server-up", "8 clients of one server worker, 256 MiB each, up"),
+    Line("memory-server-down", "… down"),
+)
+
+SCENARIOS = (
+    Scenario(
+        "random",
+        ("random-first", "random-again", "random-inserted", "random-download", "random-download-v2"),
+        _random,
+    ),
+    Scenario("csv", ("csv-first", "csv-edited", "csv-edited-elsewhere"), _csv),
+    Scenario("small", ("small-first", "small-again", "small-download"), _small),
+    Scenario("texts", ("texts",), _texts),
+    Scenario("cold", ("cold-1k", "cold-1m"), _cold),
+    Scenario("model", ("log-model", "load-model"), _model),
+    Scenario(
+        "server",
+        ("server-files-up", "server-files-down", "server-file-up", "server-file-down"),
+        _server,
+        server_workers=4,
+    ),
+    Scenario("writers", ("writers",), _writers),
+    Scenario("commits", ("list-commits",), _commits, by_request=True),
+    Scenario("versions", ("versions-stored", "versions-first", "versions-last"), _versions, ("ours",), by_request=True),
+    Scenario("memory-file", ("memory-file-up", "memory-file-down"), _memory_file, by_request=True),
+    Scenario("memory-threads", ("memory-threads-up", "memory-threads-down"), _memory_threads, by_request=True),
+    Scenario(
+        "memory-server",
+        ("memory-server-up", "memory-server-down"),
+        _memory_server,
+        server_workers=1,
+        by_request=True,
+    ),
+)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer, Fetched, ObjectInfo, size_of
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 
 _PAGE = 1000
@@ -55,7 +55,7 @@ class CountingBackend(WrapperBackend):
 
     def __init__(self, inner: Backend):
         super().__init__(inner)
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._counts = dict.fromkeys((item.name for item in fields(Counts)), 0)
 
     def snapshot(self) -> Counts:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import CountingBackend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.retry import RetryingBackend
 from mlflow_versioned_store.errors import InvalidInput
 
@@ -27,7 +27,7 @@ _URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+)://(?P<container>[^/?#]*)(?P<pa
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 _open: dict[tuple[object, ...], Backend] = {}
 
 

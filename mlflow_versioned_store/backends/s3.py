@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_versioned_store.backends.clock import server_time
 from mlflow_versioned_store.backends.contract import Backend, Capabilities
-from mlflow_versioned_store.backends.forks import ForkAwareBackend
+from mlflow_versioned_store.backends.forks import ForkAwareBackend, obstore_lost
 from mlflow_versioned_store.backends.objects import ObstoreBackend, Stores
 from mlflow_versioned_store.backends.provider_errors import Answer
 from mlflow_versioned_store.backends.s3_config import S3Config
@@ -33,17 +33,6 @@ _WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "Temporary
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>|s3[.-]([a-z]{2}-[a-z-]+-\d)\.amazonaws")
 
 
-def s3_capabilities(bucket: str) -> Capabilities:
-    """Return what a bucket can do; directory buckets of S3 Express list in no order and keep no versions."""
-    express = is_express(bucket)
-    return Capabilities(ordered_list=not express, object_versions=not express, durable=True, remote=True)
-
-
-def is_express(bucket: str) -> bool:
-    """Tell whether `bucket` is a directory bucket of S3 Express One Zone."""
-    return bucket.endswith("--x-s3")
-
-
 def open_s3(bucket: str, config: S3Config) -> Backend:
     """Return a bucket. No request.
 
@@ -57,26 +46,47 @@ def open_s3(bucket: str, config: S3Config) -> Backend:
     if not _BUCKET.fullmatch(bucket):
         raise InvalidInput(f"{bucket!r} is no name of an S3 bucket.")
 
-    def through_boto3() -> Backend:
-        from mlflow_versioned_store.backends.boto3_objects import Boto3Backend, s3_client
+    return ForkAwareBackend(lambda: _boto3(bucket, config) if _needs_boto3(config) else _obstore(bucket, config))
 
-        return Boto3Backend(s3_client(config), bucket, config)
 
-    if config.expected_bucket_owner is not None:
-        return through_boto3()
+def _needs_boto3(config: S3Config) -> bool:
+    return config.expected_bucket_owner is not None or obstore_lost()
+
+
+def _obstore(bucket: str, config: S3Config) -> Backend:
     handles = _Handles(bucket, config)
-    url, _ = config.address(bucket)
-    obstore = ObstoreBackend(
+    return ObstoreBackend(
         handles.open(),
         location=f"s3://{bucket}",
-        capabilities=s3_capabilities(bucket),
-        clock=partial(server_time, url, verify_tls=config.verify_tls, ca_bundle=config.ca_bundle, proxy=config.proxy),
+        capabilities=_capabilities(bucket),
+        clock=_clock(bucket, config),
         bulk_delete=True,
         # Parts are sent without the headers of the object, which some of them need too.
         multipart=not config.upload.headers,
         adapt=handles.adapted,
     )
-    return ForkAwareBackend(obstore, through_boto3)
+
+
+def _boto3(bucket: str, config: S3Config) -> Backend:
+    from mlflow_versioned_store.backends.boto3_objects import Boto3Backend, s3_client
+
+    capabilities, clock = _capabilities(bucket), _clock(bucket, config)
+    return Boto3Backend(s3_client(config), bucket, config, capabilities=capabilities, clock=clock)
+
+
+def _capabilities(bucket: str) -> Capabilities:
+    # Directory buckets of S3 Express list in no order and keep no versions.
+    express = _is_express(bucket)
+    return Capabilities(ordered_list=not express, object_versions=not express, durable=True, remote=True)
+
+
+def _is_express(bucket: str) -> bool:
+    return bucket.endswith("--x-s3")
+
+
+def _clock(bucket: str, config: S3Config) -> Callable[[], datetime]:
+    url, _ = config.address(bucket)
+    return partial(server_time, url, verify_tls=config.verify_tls, ca_bundle=config.ca_bundle, proxy=config.proxy)
 
 
 @dataclass
@@ -138,7 +148,7 @@ class _Handles:
             "skip_signature": provider is None,
             "unsigned_payload": True,
             "conditional_put": "etag",
-            "s3_express": is_express(self.bucket),
+            "s3_express": _is_express(self.bucket),
             "request_payer": config.upload.text("RequestPayer") is not None,
             "disable_tagging": False,
             **({"checksum_algorithm": "CRC64NVME"} if self.checksum else {}),

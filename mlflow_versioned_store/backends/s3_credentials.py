@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import CredentialsMissing
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Credentials:
         self.origin = origin
         self.renewable = renewable
         self._load = load
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._kept: tuple[datetime, Keys] | None = None
 
     def __repr__(self) -> str:

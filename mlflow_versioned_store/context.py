@@ -54,6 +54,25 @@ class Context:
     git_commit: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
+    def who(self) -> dict[str, dict[str, str]]:
+        """Return the identities, each with how it is known, as a commit records them."""
+        named = {"user": self.user, "host": self.host, "program": self.program, "git": self.git_commit}
+        return {
+            role: {"name": name, "known": self.user_known if role == "user" else "claimed"}
+            for role, name in named.items()
+            if name
+        }
+
+    def mlflow(self) -> dict[str, str]:
+        """Return the MLflow ids and further facts, as a commit records them."""
+        ids = {
+            "run_id": self.run_id,
+            "experiment_id": self.experiment_id,
+            "model_id": self.model_id,
+            "trace_id": self.trace_id,
+        }
+        return {name: value for name, value in ids.items() if value} | dict(self.extra)
+
 
 def here(artifact_root: str, *, user: str | None = None, user_known: Known = "claimed") -> Context:
     """Return the context of a change that this process makes to `artifact_root`.

@@ -23,7 +23,8 @@ from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.retry import RetryingBackend
 from mlflow_versioned_store.errors import InvalidInput
 
-_URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+)://(?P<container>[^/?#]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+# MLflow writes "versioned-file:///data" as "versioned-file:/data" when it appends to it.
+_URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+):(?://(?P<container>[^/?#]*))?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 
@@ -66,7 +67,7 @@ def parse(uri: str) -> tuple[str, str, str]:
     if found is None or kind not in _KINDS:
         kinds = ", ".join(f"versioned-{kind}://" for kind in _KINDS)
         raise InvalidInput(f"{uri!r} is no URI of a versioned store. They begin with {kinds}.")
-    container, path = found["container"], found["path"]
+    container, path = found["container"] or "", found["path"]
     if "?" in path or (path and not path.startswith("/")):
         raise InvalidInput(f"{uri!r} has a query or fragment, which means nothing here. Write versions as path@v2.")
     parts = _normal(path.split("/"), uri)

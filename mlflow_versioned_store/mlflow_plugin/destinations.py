@@ -11,13 +11,11 @@ import posixpath
 import re
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 
 _WINDOWS_FORBIDS = re.compile(r'[<>:"|?*\\]')
-
-Resolver = Callable[[str, str], str]
 
 
 def folder(dst_path: str | os.PathLike[str]) -> str:
@@ -47,28 +45,33 @@ class Destinations:
 
     Args:
         folder: An existing directory.
-        resolver: MLflow's own guard: it turns an artifact path and the folder into a local path, makes the parent
-            directories, and refuses to leave the folder.
     """
 
-    def __init__(self, folder: str, resolver: Resolver):
+    def __init__(self, folder: str):
         self._folder = folder
-        self._resolver = resolver
-        self._parents: dict[str, str] = {}
+        self._real_folder = os.path.realpath(folder)
+        self._made = {"": folder}
 
     def file(self, path: str) -> str:
         """Return the local path for an artifact, its parent directory made."""
         parent, name = posixpath.split(local_name(path))
-        # The guard resolves every link on the way, which would dominate a download of many small files.
-        if parent not in self._parents:
-            self._parents[parent] = os.path.dirname(self._resolver(posixpath.join(parent, name), self._folder))
-        return os.path.join(self._parents[parent], name)
+        return os.path.join(self._directory(parent), name)
 
     def directory(self, path: str) -> str:
         """Return the local path for an artifact folder, made where it is missing."""
-        made = self._resolver(local_name(path), self._folder) if path else self._folder
-        os.makedirs(made, exist_ok=True)
-        return made
+        return self._directory(local_name(path))
+
+    def _directory(self, relative: str) -> str:
+        # Resolving links takes far longer than the rest, so each directory is looked at once.
+        if relative not in self._made:
+            path = os.path.join(self._folder, *relative.split("/"))
+            if os.path.commonpath([self._real_folder, os.path.realpath(path)]) != self._real_folder:
+                raise InvalidInput(
+                    f"The download was refused: {path!r} leads out of {self._folder!r}, through a link or '..'."
+                )
+            os.makedirs(path, exist_ok=True)
+            self._made[relative] = path
+        return self._made[relative]
 
     def check(self, paths: Iterable[str]) -> None:
         """Refuse artifacts that this disk cannot keep apart.

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from typing import NamedTuple
 
+from mlflow_versioned_store.backends.opening import parse
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.roots import clean_path
-
-_URI = re.compile(r"(?P<container>[A-Za-z][A-Za-z0-9.+-]*:(?://[^/]*)?)(?P<path>.*)", re.DOTALL)
 
 
 class Location(NamedTuple):
     """Where a repository is.
 
     Args:
-        uri: Its URI, free of "." and "..".
-        anchor: The part of the original URI before its first "..", where there was one: both must lie in one store,
-            so that nobody climbs from a path of one store into another.
+        uri: Its URI.
+        anchor: The part of it before its first "..", where there is one: both must lie in one store, so that nobody
+            climbs from a path of one store into another.
     """
 
     uri: str
@@ -29,14 +27,9 @@ class Location(NamedTuple):
 def location(artifact_uri: str) -> Location:
     """Return where the repository at `artifact_uri` is.
 
-    MLflow asks for `d/../d/a.txt` by building a repository at `…/d/../d`, so ".." is resolved here.
-
     Raises:
-        InvalidInput: The URI has a query or a fragment, or ".." leads out of its bucket or file system.
+        InvalidInput: It is no URI of ours, has a query or a fragment, or ".." leads out of its bucket or file system.
     """
-    match = _URI.fullmatch(artifact_uri)
-    if match is None:
-        raise InvalidInput(f"{artifact_uri!r} is not a URI; write it like versioned-s3://bucket/prefix.")
     for mark in "?#":
         if mark in artifact_uri:
             raise InvalidInput(
@@ -44,11 +37,10 @@ def location(artifact_uri: str) -> Location:
                 " version into the path, as in data/train.csv@v2. A file with such a name is downloaded by run id"
                 " together with its folder."
             )
-    parts = match["path"].split("/")
-    if not {".", ".."}.intersection(parts):
-        return Location(artifact_uri, None)
-    anchor = match["container"] + "/".join(parts[: parts.index("..")]) if ".." in parts else None
-    return Location(match["container"] + _resolved(parts, artifact_uri), anchor)
+    parse(artifact_uri)
+    parts = artifact_uri.split("/")
+    # MLflow asks for `d/../d/a.txt` by building a repository at `…/d/../d`.
+    return Location(artifact_uri, "/".join(parts[: parts.index("..")]) if ".." in parts else None)
 
 
 def reading(path: str | os.PathLike[str] | None) -> str:
@@ -82,15 +74,3 @@ def writing(folder: str | os.PathLike[str] | None) -> str:
 def joined(*parts: str) -> str:
     """Return the non-empty parts with "/" between them."""
     return "/".join(part for part in parts if part)
-
-
-def _resolved(parts: list[str], artifact_uri: str) -> str:
-    resolved: list[str] = []
-    for part in parts:
-        if part == "..":
-            if not any(resolved):
-                raise InvalidInput(f"The artifact URI {artifact_uri!r} climbs out of its own root with '..'.")
-            resolved.pop()
-        elif part != ".":
-            resolved.append(part)
-    return "/".join(resolved)

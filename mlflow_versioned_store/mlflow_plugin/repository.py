@@ -141,7 +141,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         """
         with translated(), _reported():
             asked = paths.reading(artifact_path)
-            folder = destinations.folder(dst_path) if dst_path else create_tmp_dir()
+            folder = destinations.folder(dst_path) if dst_path else create_tmp_dir()  # type: ignore[no-untyped-call]
             tree = self._tree_to_read()
             found = tree.files(asked) if tree is not None else []
             if not found:
@@ -149,7 +149,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
                     raise self._missing(asked)
                 _logger.info("There are no artifacts to download at %s.", self.artifact_uri)
                 return folder
-            return self._download(found, asked, Destinations(folder, self._create_download_destination))
+            return self._download(found, asked, Destinations(folder))
 
     def _download_file(self, remote_file_path: str, local_path: str | os.PathLike[str]) -> None:
         # MLflow calls this one by keyword, and directly for traces.

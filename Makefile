@@ -32,10 +32,9 @@ servers: $(VENV)/.test ## Install the storage servers that the tests need and th
 	-$(BIN)/python -m tests.servers install
 
 lint: $(VENV)/.dev ## Check style, formatting, types and import contracts.
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	@status=0; for check in "ruff check" "ruff format --check" "mypy" "lint-imports --no-logo"; do \
+		echo "$$check"; $(BIN)/$$check || status=1; \
+	done; exit $$status
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended.
 	$(BIN)/ruff check --fix
@@ -52,20 +51,19 @@ LEFTOVERS = build *.egg-info
 define INSTALL
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	rm -rf $(LEFTOVERS)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(1)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(WANTED)
 	rm -rf $(LEFTOVERS)
 	touch $@
 endef
 
-$(VENV)/.package: $(PACKAGE)
-	$(call INSTALL,.)
+$(VENV)/.package: WANTED = .
+$(VENV)/.test: WANTED = '.[test]'
+$(VENV)/.dev: WANTED = '.[test,dev]'
+.venv-mlflow-%/.test: WANTED = '.[test]' 'mlflow == $*.*'
 
-$(VENV)/.test: $(PACKAGE)
-	$(call INSTALL,'.[test]')
-
-$(VENV)/.dev: $(PACKAGE)
-	$(call INSTALL,'.[test,dev]')
+$(VENV)/.package $(VENV)/.test $(VENV)/.dev: $(PACKAGE)
+	$(INSTALL)
 
 .PRECIOUS: .venv-mlflow-%/.test
 .venv-mlflow-%/.test: $(PACKAGE)
-	$(call INSTALL,'.[test]' 'mlflow == $*.*')
+	$(INSTALL)

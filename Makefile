@@ -59,7 +59,8 @@ endef
 $(VENV)/.package: WANTED = .
 $(VENV)/.test: WANTED = '.[test]'
 $(VENV)/.dev: WANTED = '.[test,dev]'
-.venv-mlflow-%/.test: WANTED = '.[test]' 'mlflow == $*.*'
+# Releases of MLflow before SQLAlchemy 2.1 do not say so, and fail to import with it.
+.venv-mlflow-%/.test: WANTED = '.[test]' 'mlflow == $*.*' 'sqlalchemy < 2.1'
 
 $(VENV)/.package $(VENV)/.test $(VENV)/.dev: $(PACKAGE)
 	$(INSTALL)

@@ -41,8 +41,9 @@ def main() -> int:
                     found += bench.run(scenario, side, number)
     if options.json:
         options.json.write_text(report.as_json(found, vars(options)))
-    print(report.table(found, options.mbit))
-    return 0
+    result = report.Report(found, options.mbit, options.latency_ms)
+    print(result.table())
+    return int(any(result.missed(line) for line in LINES))
 
 
 def _chosen(parser: argparse.ArgumentParser, names: list[str]) -> list[Scenario]:

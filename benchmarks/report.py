@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -20,45 +19,85 @@ PACKAGES = ("mlflow-versioned-store", "mlflow", "obstore", "boto3", "zstandard",
 COLUMNS = ("work", "stock s", "ours s", "ratio", "needed", "stored B", "put+list/get/delete", "MB up/down", "peak MiB")
 
 
-def table(measurements: Sequence[Measurement], mbit: float = 0) -> str:
-    """A Markdown table of medians: one row a line, `✗` where something needed was not reached.
+@dataclass(frozen=True)
+class Report:
+    """The medians of what was measured, line by line.
 
-    Args:
+    Attributes:
         measurements: every round of every line and side.
-        mbit: the rate of the link, which decides what ratio is needed.
+        mbit: the rate of the link to the object store; 0 means none.
+        latency_ms: the latency of that link.
     """
-    by_line: dict[str, dict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
-    for found in measurements:
-        by_line[found.line][found.side].append(found)
-    rows = [COLUMNS, ("---",) * len(COLUMNS)]
-    rows += [_row(line, by_line[line.name], mbit) for line in LINES if line.name in by_line]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
+    measurements: Sequence[Measurement]
+    mbit: float = 0
+    latency_ms: float = 0
 
-def failures(line: Line, sides: dict[str, list[Measurement]], mbit: float) -> list[str]:
-    """What a line needed and did not reach, by the name of its column."""
-    ours = sides.get("ours")
-    if not ours:
-        return []
-    missed = []
-    if (needed := needed_ratio(line, mbit)) and sides.get("stock") and _ratio(sides) < needed:
-        missed.append("ratio")
-    if line.seconds and _median(ours, "seconds") > line.seconds:
-        missed.append("seconds")
-    if line.stored and _median(ours, "stored") > line.stored:
-        missed.append("stored")
-    if line.requests and median(found.traffic.requests for found in ours) > line.requests:
-        missed.append("requests")
-    if max(found.memory for found in ours) > MEMORY_MAX:
-        missed.append("memory")
-    return missed
+    def table(self) -> str:
+        """A Markdown table of one row a line, with `✗` where something needed was not reached."""
+        measured = {found.line for found in self.measurements}
+        rows = [COLUMNS, ("---",) * len(COLUMNS), *(self._row(line) for line in LINES if line.name in measured)]
+        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
+    def missed(self, line: Line) -> set[str]:
+        """Which columns of a line show something needed that was not reached."""
+        needed, ratio = self._needed_ratio(line), self._ratio(line)
+        missed: set[str] = set()
+        if not self._of(line.name, "ours"):
+            return missed
+        if needed and ratio and ratio < needed:
+            missed.add("ratio")
+        for column in ("seconds", "stored", "requests"):
+            limit = getattr(line, column)
+            if limit and self._median(line.name, "ours", column) > limit:
+                missed.add(column)
+        if max(found.memory for found in self._of(line.name, "ours")) > MEMORY_MAX:
+            missed.add("memory")
+        if line.multiple:
+            column, other, factor = line.multiple
+            if self._median(line.name, "ours", column) > factor * self._median(other, "ours", column):
+                missed.add(column)
+        return missed
 
-def needed_ratio(line: Line, mbit: float) -> float | None:
-    """The ratio a line needs on a link of this rate (0: none)."""
-    if mbit and line.slow_ratio and line.slow_ratio[0] == mbit:
-        return line.slow_ratio[1]
-    return None if mbit else line.ratio
+    def _row(self, line: Line) -> tuple[str, ...]:
+        missed = self.missed(line)
+
+        def mark(column: str, text: str) -> str:
+            return f"**{text} ✗**" if column in missed else text
+
+        name, needed, ratio = line.name, self._needed_ratio(line), self._ratio(line)
+        side = "ours" if self._of(name, "ours") else "stock"
+        classes = (self._median(name, side, column) for column in ("writes", "reads", "deletes"))
+        return (
+            line.work,
+            f"{self._median(name, 'stock', 'seconds'):.2f}" if self._of(name, "stock") else "",
+            mark("seconds", f"{self._median(name, 'ours', 'seconds'):.2f}") if self._of(name, "ours") else "",
+            mark("ratio", f"{ratio:.2f}") if ratio else "",
+            f"≥ {needed:g}" if needed else "",
+            mark("stored", f"{self._median(name, side, 'stored'):,.0f}"),
+            mark("requests", " / ".join(f"{count:.0f}" for count in classes)),
+            " / ".join(f"{self._median(name, side, way) / 1e6:,.1f}" for way in ("received", "sent")),
+            mark("memory", f"{max(found.memory for found in self._of(name, side)) / 2**20:.0f}"),
+        )
+
+    def _needed_ratio(self, line: Line) -> float | None:
+        if self.latency_ms:
+            return None
+        if self.mbit:
+            return line.slow_ratio[1] if line.slow_ratio and line.slow_ratio[0] == self.mbit else None
+        return line.ratio
+
+    def _ratio(self, line: Line) -> float | None:
+        if not (self._of(line.name, "stock") and self._of(line.name, "ours")):
+            return None
+        return self._median(line.name, "stock", "seconds") / self._median(line.name, "ours", "seconds")
+
+    def _of(self, line: str, side: str) -> list[Measurement]:
+        return [found for found in self.measurements if (found.line, found.side) == (line, side)]
+
+    def _median(self, line: str, side: str, column: str) -> float:
+        found = self._of(line, side)
+        return float(median(getattr(one if hasattr(one, column) else one.traffic, column) for one in found))
 
 
 def as_json(measurements: Sequence[Measurement], options: dict[str, Any]) -> str:
@@ -73,46 +112,6 @@ def as_json(measurements: Sequence[Measurement], options: dict[str, Any]) -> str
         indent=1,
         default=str,
     )
-
-
-def _row(line: Line, sides: dict[str, list[Measurement]], mbit: float) -> tuple[str, ...]:
-    missed = failures(line, sides, mbit)
-
-    def mark(name: str, text: str) -> str:
-        return f"**{text} ✗**" if name in missed else text
-
-    seen = sides.get("ours") or sides["stock"]
-    needed = needed_ratio(line, mbit)
-    requests = " / ".join(f"{median(counts):.0f}" for counts in zip(*map(_requests, seen), strict=True))
-    up_down = f"{_traffic(seen, 'received') / 1e6:,.1f} / {_traffic(seen, 'sent') / 1e6:,.1f}"
-    both = "stock" in sides and "ours" in sides
-    return (
-        line.work,
-        f"{_median(sides['stock'], 'seconds'):.2f}" if sides.get("stock") else "",
-        mark("seconds", f"{_median(sides['ours'], 'seconds'):.2f}") if sides.get("ours") else "",
-        mark("ratio", f"{_ratio(sides):.2f}") if both else "",
-        f"≥ {needed:g}" if needed else "",
-        mark("stored", f"{_median(seen, 'stored'):,.0f}"),
-        mark("requests", requests),
-        up_down,
-        mark("memory", f"{max(found.memory for found in seen) / 2**20:.0f}"),
-    )
-
-
-def _ratio(sides: dict[str, list[Measurement]]) -> float:
-    return _median(sides["stock"], "seconds") / _median(sides["ours"], "seconds")
-
-
-def _median(found: Sequence[Measurement], name: str) -> float:
-    return float(median(getattr(one, name) for one in found))
-
-
-def _traffic(found: Sequence[Measurement], name: str) -> float:
-    return float(median(getattr(one.traffic, name) for one in found))
-
-
-def _requests(found: Measurement) -> tuple[int, int, int]:
-    return found.traffic.writes, found.traffic.reads, found.traffic.deletes
 
 
 def _versions() -> dict[str, str]:

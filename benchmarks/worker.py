@@ -101,7 +101,7 @@ def download(order: dict[str, Any]) -> Work:
         seconds = time.perf_counter() - start
         size = data.size_of(Path(local))
         shutil.rmtree(folder)
-        if size != order["size"]:
+        if order["size"] and size != order["size"]:
             raise RuntimeError(f"{order['name']}: {size:,} bytes came back, {order['size']:,} were logged")
         return {"seconds": seconds}
 
@@ -195,13 +195,12 @@ def log_edits(order: dict[str, Any]) -> Work:
         took = []
         edited = rows
         for number in range(order["count"]):
-            if number:
-                edited = data.edit_rows(edited, seed=number, insertions=50, deletions=50)
+            edited = data.edit_rows(edited, seed=number, insertions=50, deletions=50)
             data.write_rows(path, edited)
             start = time.perf_counter()
             mlflow.log_artifact(str(path), "data")
             took.append(time.perf_counter() - start)
-        return {"seconds": sum(took), "first": took[0], "last": took[-1], "size": path.stat().st_size}
+        return {"seconds": sum(took), "first": took[0], "last": took[-1]}
 
     return work
 

@@ -43,8 +43,7 @@ TEMPORARY_PREFIX = ".mvs-tmp-"
 
 _WINDOWS = os.name == "nt"
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_ABSENT = {errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR}
 _NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -86,7 +85,7 @@ class FilesBackend(Backend):
             raise InvalidInput(f"{self.location} keeps no object versions, so {key} has none to read.", key=key)
         if start < 0 or (stop is not None and stop <= start):
             raise InvalidInput(f"[{start}, {stop}) is no range to read of {path}.", key=key)
-        with self._translated(key, "read"), open(os.open(path, _READ), "rb", buffering=0) as file:
+        with self._translated(key, "read"), open(path, "rb", buffering=0, opener=_open_to_read) as file:
             info = _info(key, os.fstat(file.fileno()))
             if start and start >= info.size:
                 raise InvalidInput(f"{path} has {info.size} bytes; none to read from {start} on.", key=key)
@@ -106,7 +105,7 @@ class FilesBackend(Backend):
             self._make_durable(folder)
             temporary = os.path.join(folder, TEMPORARY_PREFIX + secrets.token_hex(8))
             try:
-                with open(os.open(temporary, _CREATE, 0o666), "wb", buffering=0) as file:
+                with open(temporary, "xb", buffering=0) as file:
                     for piece in pieces:
                         _write(file.fileno(), piece)
                     self._flush(file.fileno())
@@ -149,7 +148,7 @@ class FilesBackend(Backend):
             path = os.path.dirname(path)
         temporary = os.path.join(path, TEMPORARY_PREFIX + secrets.token_hex(8))
         with self._translated(folder, "learn the time in"):
-            os.close(os.open(temporary, _CREATE, 0o666))
+            open(temporary, "xb").close()
             try:
                 return _modified(os.lstat(temporary))
             finally:
@@ -269,6 +268,10 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
 
 def _modified(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
+
+
+def _open_to_read(path: str, _: int) -> int:
+    return os.open(path, _READ)
 
 
 def _write(descriptor: int, piece: Buffer) -> None:

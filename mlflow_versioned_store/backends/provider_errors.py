@@ -34,11 +34,14 @@ _BAD_CREDENTIALS = {
     "TokenRefreshRequired": "the credentials have expired",
 }
 _THROTTLED = {"SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "TooManyRequests"}
-# Answers with status 400 that only say that the bytes did not arrive as they were sent.
-_TRANSFER_FAILED = {
+# Answers of the client's-fault kind that the same request, sent again, may not get: mostly, bytes did not arrive as
+# they were sent.
+_PASSING = {
     "BadDigest",
+    "ConditionalRequestConflict",
     "IncompleteBody",
     "InvalidDigest",
+    "OperationAborted",
     "RequestTimeout",
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
@@ -118,7 +121,7 @@ def _meaning(answer: Answer, request: Request) -> tuple[Callable[..., VersionedS
         return Conflict, f"{target} exists already."
     if status == 429 or (code in _THROTTLED and request.action != "create"):
         return Throttled, f"The provider asks for fewer requests ({request.action} {target}). Try again later."
-    if status in (408, 409) or status >= 500 or code in _TRANSFER_FAILED:
+    if status == 408 or status >= 500 or code in _PASSING or (status == 409 and request.action == "create"):
         return _failed(answer, request)
     if status == 416:
         return InvalidInput, f"The range to read of {target} begins at or beyond its end."

@@ -1,0 +1,141 @@
+"""The contract suite against every backend that this package has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.files import FilesBackend
+from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.backends.scoped import ScopedBackend
+from mlflow_versioned_store.testing.backend_contract import BackendContract, Subject
+from tests.servers.s3 import S3Server
+
+
+class TestMemory(BackendContract):
+    """obstore's memory store."""
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        """A fresh store, which is its own side door."""
+        backend = open_memory("contract")
+        return Subject(backend, lambda key, data: put(backend, key, data), lambda key: get(backend, key))
+
+
+class TestFiles(BackendContract):
+    """Files below a directory."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Subject:
+        """A backend on an empty directory, and the directory itself."""
+
+        def side_put(key: str, data: bytes) -> None:
+            (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / key).write_bytes(data)
+
+        def side_get(key: str) -> bytes | None:
+            return (tmp_path / key).read_bytes() if (tmp_path / key).is_file() else None
+
+        return Subject(FilesBackend(str(tmp_path)), side_put, side_get)
+
+
+class TestScoped(BackendContract):
+    """A folder of another backend."""
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        """A folder of a memory store, whose whole is the side door."""
+        inner = open_memory("scoped")
+        backend = ScopedBackend(inner, "some/folder")
+        return Subject(
+            backend,
+            lambda key, data: put(inner, f"some/folder/{key}", data),
+            lambda key: get(inner, f"some/folder/{key}"),
+        )
+
+
+class S3Contract(BackendContract):
+    """What the S3 servers have in common."""
+
+    @pytest.fixture
+    def server(self) -> S3Server:
+        """Return the server."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def subject(self, server: S3Server, s3_env: Callable[[S3Server], None], bucket: str) -> Subject:
+        """A bucket, with boto3 as the side door."""
+        s3_env(server)
+        backend, _ = open_container(f"versioned-s3://{bucket}")
+        client: Any = server.client()
+
+        def side_get(key: str) -> bytes:
+            data: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return data
+
+        return Subject(backend, lambda key, data: client.put_object(Bucket=bucket, Key=key, Body=data), side_get)
+
+    @pytest.fixture
+    def bucket(self, server: S3Server) -> str:
+        """An empty bucket."""
+        return server.new_bucket()
+
+
+class TestMinio(S3Contract):
+    """MinIO."""
+
+    @pytest.fixture
+    def server(self, minio: S3Server) -> S3Server:
+        """Return the server."""
+        return minio
+
+
+class TestMinioVersioned(TestMinio):
+    """MinIO with a bucket that keeps versions."""
+
+    @pytest.fixture
+    def bucket(self, server: S3Server) -> str:
+        """An empty bucket that keeps versions."""
+        return server.new_bucket(versioned=True)
+
+    def test_a_version_stays_readable(self, backend: Backend, folder: str) -> None:
+        """What a put returned as its version is read under it, also when it is no longer the current one."""
+        first = backend.put(f"{folder}/a", b"first")
+        second = backend.put(f"{folder}/a", b"second")
+        assert first.s3_version_id
+        assert bytes(backend.get(f"{folder}/a", s3_version_id=first.s3_version_id).data) == b"first"
+        assert backend.head(f"{folder}/a").s3_version_id == second.s3_version_id
+        assert backend.get(f"{folder}/a").info.s3_version_id == second.s3_version_id
+
+
+class TestVersitygw(S3Contract):
+    """versitygw."""
+
+    @pytest.fixture
+    def server(self, versitygw: S3Server) -> S3Server:
+        """Return the server."""
+        return versitygw
+
+
+class TestMoto(S3Contract):
+    """moto."""
+
+    @pytest.fixture
+    def server(self, moto_server: S3Server) -> S3Server:
+        """Return the server."""
+        return moto_server
+
+
+def put(backend: Backend, key: str, data: bytes) -> None:
+    """Write an object."""
+    backend.put(key, data)
+
+
+def get(backend: Backend, key: str) -> bytes:
+    """Read an object."""
+    return bytes(backend.get(key).data)

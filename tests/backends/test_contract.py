@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +61,23 @@ class TestScoped(BackendContract):
 class S3Contract(BackendContract):
     """What the S3 servers have in common."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def server(self) -> S3Server:
         """Return the server."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def subject(self, server: S3Server, s3_env: Callable[[S3Server], None], bucket: str) -> Subject:
+    @pytest.fixture(scope="class")
+    def bucket(self, server: S3Server) -> str:
+        """An empty bucket."""
+        return server.new_bucket()
+
+    @pytest.fixture(scope="class")
+    def subject(self, server: S3Server, bucket: str) -> Subject:
         """A bucket, with boto3 as the side door."""
-        s3_env(server)
-        backend, _ = open_container(f"versioned-s3://{bucket}")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in server.environment().items():
+                patch.setenv(name, value)
+            backend, _ = open_container(f"versioned-s3://{bucket}")
         client: Any = server.client()
 
         def side_get(key: str) -> bytes:
@@ -80,16 +86,11 @@ class S3Contract(BackendContract):
 
         return Subject(backend, lambda key, data: client.put_object(Bucket=bucket, Key=key, Body=data), side_get)
 
-    @pytest.fixture
-    def bucket(self, server: S3Server) -> str:
-        """An empty bucket."""
-        return server.new_bucket()
-
 
 class TestMinio(S3Contract):
     """MinIO."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def server(self, minio: S3Server) -> S3Server:
         """Return the server."""
         return minio
@@ -98,7 +99,7 @@ class TestMinio(S3Contract):
 class TestMinioVersioned(TestMinio):
     """MinIO with a bucket that keeps versions."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def bucket(self, server: S3Server) -> str:
         """An empty bucket that keeps versions."""
         return server.new_bucket(versioned=True)
@@ -116,7 +117,7 @@ class TestMinioVersioned(TestMinio):
 class TestVersitygw(S3Contract):
     """versitygw."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def server(self, versitygw: S3Server) -> S3Server:
         """Return the server."""
         return versitygw
@@ -125,7 +126,7 @@ class TestVersitygw(S3Contract):
 class TestMoto(S3Contract):
     """moto."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def server(self, moto_server: S3Server) -> S3Server:
         """Return the server."""
         return moto_server

@@ -74,7 +74,13 @@ class Context:
         return {name: value for name, value in ids.items() if value} | dict(self.extra)
 
 
-def here(artifact_root: str, *, user: str | None = None, user_known: Known = "claimed") -> Context:
+def here(
+    artifact_root: str,
+    *,
+    user: str | None = None,
+    user_known: Known = "claimed",
+    extra: Mapping[str, str] | None = None,
+) -> Context:
     """Return the context of a change that this process makes to `artifact_root`.
 
     Costs no request and starts no process; what does not change is looked up once.
@@ -83,6 +89,7 @@ def here(artifact_root: str, *, user: str | None = None, user_known: Known = "cl
         artifact_root: The artifact root's name inside its store, such as "1/<run id>/artifacts".
         user: Who asked for the change; by default the operating system's user.
         user_known: How `user` is known.
+        extra: Further short facts for the record.
     """
     match = _RUN.fullmatch(artifact_root) or _MODEL.fullmatch(artifact_root) or _TRACE.fullmatch(artifact_root)
     ids = match.groupdict() if match else {}
@@ -97,6 +104,7 @@ def here(artifact_root: str, *, user: str | None = None, user_known: Known = "cl
         host=host(),
         program=program(),
         git_commit=git_commit(),
+        extra=extra or {},
     )
 
 

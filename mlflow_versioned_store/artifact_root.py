@@ -1,0 +1,306 @@
+"""One artifact root: its uploads, its versions, and reading them back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+
+from mlflow_versioned_store.content import locations
+from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.sinks import FileSink, MemorySink
+from mlflow_versioned_store.content.upload import FileContent, Staging, upload
+from mlflow_versioned_store.content.wanted import ignore
+from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.errors import InvalidInput, NotFound, ObjectMissing, VersionedStoreError
+from mlflow_versioned_store.history.addresses import resolve
+from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.history.records import Commit, Draft, DraftEntry, Operation
+from mlflow_versioned_store.history.state import State
+from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.reading import VersionReader
+from mlflow_versioned_store.roots import clean_path
+from mlflow_versioned_store.settings import staging_from_environment
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.store import Store
+
+_log = logging.getLogger("mlflow_versioned_store")
+# Below this an upload is not worth a look at the state before its commit.
+_LOOKED_UP_FROM = 256 << 10
+_HINTED_COMMITS = 4
+_HINTED_INDEXES = 4
+
+
+class Item(NamedTuple):
+    """Something to upload.
+
+    Args:
+        path: Where to, inside the artifact root.
+        source: A local path, bytes or a readable binary stream; None for an empty folder.
+    """
+
+    path: str
+    source: str | os.PathLike[str] | bytes | BinaryIO | None
+
+
+class Stored(NamedTuple):
+    """What became of an item.
+
+    Args:
+        path: Its path.
+        version: Its version.
+        unchanged: Whether that version was current already.
+        size: Its bytes.
+    """
+
+    path: str
+    version: int
+    unchanged: bool
+    size: int
+
+
+class Child(NamedTuple):
+    """What lies directly inside a folder; `size` (bytes) and `version` are None for a folder."""
+
+    name: str
+    path: str
+    is_folder: bool
+    size: int | None
+    version: int | None
+
+
+class Folder(NamedTuple):
+    """A folder, and the state at which it is read."""
+
+    path: str
+    state: State
+
+
+class Progress(Protocol):
+    """Is told of bytes as they move, from any thread."""
+
+    def add(self, size: int, /) -> None:
+        """Count `size` more bytes."""
+
+    def close(self) -> None:
+        """The transfer is over."""
+
+
+class ArtifactRoot:
+    """One MLflow artifact location inside a store; `Store.root` makes it.
+
+    Attributes:
+        name: Its path inside the store; "" is the store's own root.
+    """
+
+    def __init__(self, store: Store, name: str, log: Log):
+        self._store = store
+        self.name = name
+        self._log = log
+        self._reading = VersionReader(store.backend, store.reader, store.recent, log)
+
+    def upload(self, items: Sequence[Item], *, context: Context, progress: Progress | None = None) -> list[Stored]:
+        """Store items in one atomic change: all of them, or none.
+
+        Content that is the current version of its path makes no new one. Small uploads of several threads travel in
+        one commit. Costs one request where all is small; else the packs, then the commit with index and hooks beside.
+
+        Args:
+            items: What to store; a path may occur once.
+            context: Who makes the change, and for which run.
+            progress: Is told of the bytes read.
+
+        Raises:
+            InvalidInput: A path is not valid, or occurs twice or as file and folder.
+            SourceChanged, LocalStorageFailed: A source cannot be read as it is.
+            VersionedStoreError: The store refused or failed; nothing is visible of the change.
+        """
+        paths = _checked_paths(items)
+        files = [item for item in items if item.source is not None]
+        uploaded = upload(
+            self._store.domain(self.name),
+            [item.source for item in files if item.source is not None],
+            hints=self._hints(files, paths),
+            on_read=progress.add if progress else None,
+            staging=self._staging(context),
+        )
+        contents = iter(uploaded.files)
+        entries = tuple(
+            DraftEntry(path, "folder") if item.source is None else _entry(path, next(contents))
+            for item, path in zip(items, paths, strict=True)
+        )
+        draft = _draft("upload", context, entries, uploaded.content, uploaded.frames)
+        try:
+            (appended,) = self._log.append([draft])
+        finally:
+            uploaded.settle()
+        return [
+            Stored(path, version.number if version else 0, same, entry.size)
+            for path, entry, version, same in zip(paths, entries, appended.versions, appended.unchanged, strict=True)
+        ]
+
+    def delete(self, path: str = "", *, context: Context) -> int:
+        """Record a path and everything below it as deleted; versions stay readable by their addresses.
+
+        Returns:
+            How many paths were current until now.
+
+        Raises:
+            InvalidInput: The path is not valid.
+        """
+        clean = clean_path(path)
+        state = self._log.state()
+        if not (state.has_folder(clean) if clean else next(state.below(""), None)) and not state.get(clean):
+            return 0
+        (appended,) = self._log.append([_draft("delete", context, (DraftEntry(clean, "folder"),))])
+        return len(appended.deleted)
+
+    def resolve(self, address: str) -> Version | Folder | None:
+        """Return the version or folder that an address leads to, or None where there certainly is none.
+
+        Raises:
+            InvalidInput: The address can never lead anywhere.
+            VersionedStoreError: The store could not be read.
+        """
+        try:
+            found = resolve(self._log, address)
+        except ObjectMissing:
+            raise
+        except NotFound:
+            return None
+        return found.version if found.version is not None else Folder(found.path, found.state)
+
+    def children(self, address: str = "") -> list[Child]:
+        """Return what lies directly inside a folder, sorted; nothing for a file or where nothing is."""
+        found = self.resolve(address)
+        if not isinstance(found, Folder):
+            return []
+        return [
+            Child(
+                name,
+                f"{found.path}/{name}" if found.path else name,
+                version is None,
+                version.size if version else None,
+                version.number if version else None,
+            )
+            for name, version in found.state.children(found.path)
+        ]
+
+    def walk(self, address: str = "") -> list[Version]:
+        """Return every file and empty folder at or below an address."""
+        found = self.resolve(address)
+        if isinstance(found, Folder):
+            return list(found.state.walk(found.path))
+        return [found] if found is not None else []
+
+    def versions(self, path: str) -> list[Version]:
+        """Return all versions of a path, oldest first."""
+        return self._log.state().versions(clean_path(path))
+
+    def history(self) -> Iterator[Commit]:
+        """Yield the commits of this root, newest first."""
+        return self._log.commits()
+
+    def download(self, wanted: Sequence[tuple[Version, str]], *, progress: Progress | None = None) -> None:
+        """Read versions into local files, planned as a whole; each appears when it is complete and checked.
+
+        Args:
+            wanted: Versions of this root, and absolute local paths whose folders exist.
+            progress: Is told of the bytes that came.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed.
+            LocalStorageFailed: A file cannot be written.
+            VersionedStoreError: The store could not be read.
+        """
+        count = progress.add if progress else ignore
+        self._reading.read([(version, FileSink(path)) for version, path in wanted], count)
+
+    def read(self, version: Version, start: int = 0, stop: int | None = None) -> bytes:
+        """Return the bytes [start, stop) of a version; only what is needed is fetched.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed.
+        """
+        stop = version.size if stop is None else min(stop, version.size)
+        if start == 0 and stop == version.size:
+            sink = MemorySink(version.size)
+            self._reading.read([(version, sink)], ignore)
+            return bytes(sink.data)
+        return self._reading.read_range(version, start, stop) if start < stop else b""
+
+    def _hints(self, files: Sequence[Item], paths: Sequence[str]) -> list[IndexName]:
+        """Return the indexes of the current versions of `paths`: where new content most likely comes from."""
+        if not _is_worth_a_look(files) or not self._store.domain(self.name).dedup:
+            return []
+        try:
+            state = self._log.state()
+            current = [version for path in paths if (version := state.get(path)) is not None]
+            newest = sorted(current, key=lambda version: version.place, reverse=True)
+            one_each = {version.place[:2]: version for version in reversed(newest)}
+            located = self._log.locate(list(one_each.values())[-_HINTED_COMMITS:])
+            names = [name for one in reversed(located) for name in locations.decode_content(one.content).indexes]
+            return list(dict.fromkeys(names))[:_HINTED_INDEXES]
+        except VersionedStoreError as error:
+            # The commit reads the same state and says what is wrong if it still is.
+            _log.warning("Looking for earlier versions in %r failed: %s", self.name, error)
+            return []
+
+    def _staging(self, context: Context) -> Staging:
+        seconds, size = staging_from_environment(self._store.settings)
+
+        def commit(content: dict[str, Any]) -> None:
+            self._log.append([_draft("stage", context, (), content)])
+
+        return Staging(commit, seconds, size)
+
+
+def _draft(
+    operation: Operation,
+    context: Context,
+    entries: tuple[DraftEntry, ...],
+    content: dict[str, Any] | None = None,
+    frames: bytes = b"",
+) -> Draft:
+    return Draft(
+        uuid.uuid4().hex, operation, entries, content or {}, frames, who=context.who(), context=context.mlflow()
+    )
+
+
+def _entry(path: str, content: FileContent) -> DraftEntry:
+    return DraftEntry(path, "file", content.size, content.sha256, content.at)
+
+
+def _checked_paths(items: Sequence[Item]) -> list[str]:
+    paths = [clean_path(item.path) for item in items]
+    seen: set[str] = set()
+    for path in paths:
+        if not path or path in seen:
+            raise InvalidInput(f"{path!r} cannot be uploaded twice in one change." if path else "A file needs a name.")
+        seen.add(path)
+    files = {path for path, item in zip(paths, items, strict=True) if item.source is not None}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder:
+            if folder in files:
+                raise InvalidInput(f"{folder!r} is uploaded as a file and as the folder of {path!r}; rename one.")
+            folder = folder.rpartition("/")[0]
+    return paths
+
+
+def _is_worth_a_look(files: Sequence[Item]) -> bool:
+    total = 0
+    for item in files:
+        if isinstance(item.source, bytes):
+            total += len(item.source)
+        elif isinstance(item.source, (str, os.PathLike)):
+            # A file that is not there is reported when it is read.
+            total += os.path.getsize(item.source) if os.path.exists(item.source) else 0
+        else:
+            return True
+        if total > _LOOKED_UP_FROM:
+            return True
+    return False

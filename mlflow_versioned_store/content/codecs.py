@@ -1,0 +1,82 @@
+"""How the bytes of a frame are encoded: as they are, by zstd, or by zstd with another chunk as its dictionary."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import zstandard
+
+from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.errors import Damaged
+
+RAW: Final = 0
+ZSTD: Final = 1
+DELTA: Final = 2
+
+RAW_BYTES_MAX: Final = 4 << 20
+WINDOW_BYTES_MAX: Final = 8 << 20
+LEVEL: Final = 3
+
+_SAMPLE_BYTES = 4096
+_SAMPLED_FROM = 16 << 10
+# Below this gain, decoding would cost every reader more than the bytes are worth.
+_WORTH = 0.97
+
+
+def compress(data: Buffer) -> tuple[int, Buffer]:
+    """Return (codec, bytes) for a chunk: zstd where it pays, else the chunk itself.
+
+    Long chunks are judged by two samples first: random bytes, media and archives cost next to nothing.
+    """
+    if _looks_random(data):
+        return RAW, data
+    encoded = zstandard.ZstdCompressor(level=LEVEL).compress(data)
+    return (ZSTD, encoded) if len(encoded) < _WORTH * len(data) else (RAW, data)
+
+
+def compress_delta(data: Buffer, base: Buffer) -> bytes:
+    """Return `data` as zstd level 3 with `base` as a raw-content dictionary (level 1 finds far less)."""
+    dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary).compress(data)
+
+
+def decompress(codec: int, data: Buffer, raw_bytes: int, base: Buffer | None = None) -> Buffer:
+    """Return the `raw_bytes` bytes of a chunk. Nothing is allocated before the stated lengths agree.
+
+    Raises:
+        Damaged: The bytes are not what their header says, or a limit of the format is exceeded.
+    """
+    if raw_bytes > RAW_BYTES_MAX:
+        raise Damaged(f"A frame claims {raw_bytes} bytes; the format allows {RAW_BYTES_MAX}.")
+    if codec == RAW:
+        if len(data) != raw_bytes:
+            raise Damaged(f"A frame holds {len(data)} bytes where its header says {raw_bytes}.")
+        return data
+    if codec not in (ZSTD, DELTA):
+        raise Damaged(f"A frame has the unknown codec {codec}.")
+    return _decompress_zstd(data, raw_bytes, base if codec == DELTA else None)
+
+
+def _decompress_zstd(data: Buffer, raw_bytes: int, base: Buffer | None) -> bytes:
+    try:
+        parameters = zstandard.get_frame_parameters(data)
+        if parameters.content_size != raw_bytes or parameters.window_size > WINDOW_BYTES_MAX:
+            raise Damaged(f"A frame claims {parameters.content_size} bytes where its header says {raw_bytes}.")
+        dictionary = (
+            zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base is not None else None
+        )
+        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=WINDOW_BYTES_MAX)
+        return decompressor.decompress(data, max_output_size=raw_bytes, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Damaged(f"A frame cannot be decompressed: {error}.") from error
+
+
+def _looks_random(data: Buffer) -> bool:
+    size = len(data)
+    if size < _SAMPLED_FROM:
+        return False
+    view = memoryview(data)
+    fast = zstandard.ZstdCompressor(level=1)
+    return all(
+        len(fast.compress(view[at : at + _SAMPLE_BYTES])) >= _WORTH * _SAMPLE_BYTES for at in (size // 4, size // 2)
+    )

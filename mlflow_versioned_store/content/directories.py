@@ -1,0 +1,93 @@
+"""Pack directories that this process has read, and what they tell of a run of frames."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.content import fetch
+from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
+from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName, decode_tail, tail_range
+from mlflow_versioned_store.errors import Damaged
+
+_FRAMES_REMEMBERED = 200_000
+
+
+class Frame(NamedTuple):
+    """A frame of a file: the places it needs, its own first, and the bytes of its chunk."""
+
+    chain: tuple[FramePlace, ...]
+    raw: int
+
+
+class Directories:
+    """Directories of the packs of one store; shared by the threads of a process, bounded."""
+
+    def __init__(self, backend: Backend):
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._known: OrderedDict[PackName, Directory] = OrderedDict()
+        self._frames = 0
+
+    def load(self, packs: Iterable[PackName]) -> dict[PackName, Directory]:
+        """Return the directories of `packs`, those not known yet in one parallel round trip.
+
+        Raises:
+            ObjectMissing, Damaged: A pack is gone or its directory is not what was written.
+        """
+        wanted = dict.fromkeys(packs)
+        with self._lock:
+            found = {pack: self._known[pack] for pack in wanted if pack in self._known}
+        missing = {pack: fetch.Span(pack, *tail_range(pack)) for pack in wanted if pack not in found}
+        reads = fetch.start(self._backend, missing.values())
+        for pack, span in missing.items():
+            found[pack] = decode_tail(pack, reads[span].result())
+            self._remember(pack, found[pack])
+        return found
+
+    def _remember(self, pack: PackName, directory: Directory) -> None:
+        with self._lock:
+            self._known[pack] = directory
+            self._frames += len(directory.raws)
+            while self._frames > _FRAMES_REMEMBERED and len(self._known) > 1:
+                self._frames -= len(self._known.popitem(last=False)[1].raws)
+
+
+def frames_of_run(directories: dict[PackName, Directory], pack: PackName, start: int, stored: int) -> Iterator[Frame]:
+    """Yield the frames of the run of `stored` bytes at `start`, with all that they lean on.
+
+    Raises:
+        Damaged: The run does not begin and end with a frame, or a base is not where a directory says.
+    """
+    directory = directories[pack]
+    at = _position(directory, pack, start)
+    stop = start + stored
+    while directory.offsets[at] < stop:
+        place = FramePlace(pack, directory.offsets[at], directory.offsets[at + 1] - directory.offsets[at])
+        yield Frame(_chain(directories, place, at), directory.raws[at])
+        at += 1
+        if at >= len(directory.raws):
+            break
+    if directory.offsets[at] != stop:
+        raise Damaged(f"The pack {pack.key} has no frame that ends at byte {stop}.", key=pack.key)
+
+
+def _chain(directories: dict[PackName, Directory], place: FramePlace, at: int) -> tuple[FramePlace, ...]:
+    chain = [place]
+    while (base := directories[chain[-1].pack].bases.get(at)) is not None:
+        if base.pack not in directories or len(chain) > CHAIN_STEPS_MAX:
+            raise Damaged(f"A delta in the pack {place.pack.key} leans on a pack that its commit does not name.")
+        at = _position(directories[base.pack], base.pack, base.offset)
+        chain.append(base)
+    return tuple(chain)
+
+
+def _position(directory: Directory, pack: PackName, offset: int) -> int:
+    at = bisect_left(directory.offsets, offset)
+    if at >= len(directory.raws) or directory.offsets[at] != offset:
+        raise Damaged(f"The pack {pack.key} has no frame at byte {offset}.", key=pack.key)
+    return at

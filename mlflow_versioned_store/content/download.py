@@ -1,0 +1,201 @@
+"""Reading versions back: one plan for all files of a call, few ranged requests, every byte checked.
+
+Frames that stand alone describe themselves, so whole extents are read as they are. Where deltas take part, the
+directories of the packs say what each frame leans on, and frames and ancestors are fetched together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+
+from mlflow_versioned_store.backends.contract import Backend, Buffer
+from mlflow_versioned_store.content import fetch, frames
+from mlflow_versioned_store.content.digests import Digest, digest_function
+from mlflow_versioned_store.content.directories import Directories, Frame, frames_of_run
+from mlflow_versioned_store.content.packs import FramePlace
+from mlflow_versioned_store.content.pieces import Piece, batches, split
+from mlflow_versioned_store.content.wanted import Wanted, ignore, inline_chunks
+from mlflow_versioned_store.content.workers import Pool, cpu_limit, memory
+from mlflow_versioned_store.errors import Damaged
+
+
+def _readers() -> int:
+    return max(4, 2 * cpu_limit())
+
+
+_reading = Pool("read", _readers)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads packed versions of one store.
+
+    Args:
+        backend: The store.
+        digest_name: The store's digest algorithm.
+        directories: The pack directories known to this process.
+    """
+
+    backend: Backend
+    digest_name: str
+    directories: Directories
+
+    def read(self, files: Sequence[Wanted], on_bytes: Callable[[int], None] | None = None) -> None:
+        """Read all files into their sinks; each becomes visible when it is complete and checked.
+
+        Args:
+            files: What to read.
+            on_bytes: Called with the bytes of a file that came, from any thread.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes fail their check, also on a second reading.
+            VersionedStoreError: The store could not be read; nothing half-done is left behind.
+        """
+        progress = on_bytes or ignore
+        try:
+            pieces = []
+            for wanted in files:
+                if wanted.is_inline:
+                    self._read_inline(wanted)
+                    progress(wanted.size)
+                else:
+                    pieces += split(wanted, self.directories)
+            self._read_batches(batches(pieces), progress)
+        except BaseException:
+            for wanted in files:
+                wanted.sink.abandon()
+            raise
+
+    def read_range(self, wanted: Wanted, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of a version; only the frames that it needs are fetched.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes fail their check.
+        """
+        chunks = self._inline_between(wanted, start, stop) if wanted.is_inline else self._between(wanted, start, stop)
+        data = b"".join(memoryview(chunk)[max(0, start - offset) : stop - offset] for offset, chunk in chunks)
+        if len(data) != stop - start:
+            raise Damaged(f"{wanted.name}: {len(data)} bytes were found where {stop - start} were asked for.")
+        return data
+
+    @property
+    def _digest(self) -> Digest:
+        return digest_function(self.digest_name)
+
+    def _read_batches(self, batches_: Iterator[list[Piece]], progress: Callable[[int], None]) -> None:
+        running: set[Future[None]] = set()
+        try:
+            for batch in batches_:
+                running.add(_reading.submit(self._read_batch, batch, progress))
+                if len(running) >= 2 * _readers():
+                    running = _collect(running)
+            while running:
+                running = _collect(running)
+        except BaseException:
+            # The sinks are abandoned next; nobody may write to them any more.
+            wait(running)
+            raise
+
+    def _read_batch(self, batch: list[Piece], progress: Callable[[int], None]) -> None:
+        by_place = fetch.spans(place for piece in batch for place in piece.places())
+        with memory().transfers.held(sum(span.stop - span.start for span in set(by_place.values()))):
+            fetched = self._fetch(by_place)
+            for piece in batch:
+                try:
+                    self._decode(piece, fetched)
+                except Damaged:
+                    # The bytes may have been hurt on their way; a second reading decides.
+                    self._decode(piece, self._fetch(fetch.spans(piece.places())))
+                progress(piece.raw)
+
+    def _fetch(self, by_place: dict[FramePlace, fetch.Span]) -> fetch.Fetched:
+        first, *others = dict.fromkeys(by_place.values())
+        futures = fetch.start(self.backend, others)
+        read = {first: fetch.read_span(self.backend, first)}
+        read.update((span, future.result()) for span, future in futures.items())
+        return fetch.Fetched(read, by_place)
+
+    def _decode(self, piece: Piece, fetched: fetch.Fetched) -> None:
+        wanted = piece.file.wanted
+        digests: list[bytes] = []
+        offset, stop = piece.offset, piece.offset + piece.raw
+        chunk: Buffer = b""
+        try:
+            for header, chunk in self._chunks(piece, fetched):
+                if offset + len(chunk) > stop:
+                    raise Damaged("A run of frames holds more bytes than its commit says.")
+                wanted.sink.write(offset, chunk)
+                offset += len(chunk)
+                digests.append(header.digest)
+            if offset != stop:
+                raise Damaged("A run of frames holds fewer bytes than its commit says.")
+        except Damaged as error:
+            key = piece.run.pack.key
+            raise Damaged(f"{wanted.name}: {error} It is read from the pack {key}.", key=key) from error
+        if piece.file.piece_done(piece.number, digests):
+            piece.file.finish(self.digest_name, chunk)
+
+    def _chunks(self, piece: Piece, fetched: fetch.Fetched) -> Iterator[tuple[frames.Header, Buffer]]:
+        if piece.chains is not None:
+            for chain in piece.chains:
+                yield fetch.decode_chain(fetched, chain, self._digest)
+            return
+        run = fetched.frame(piece.run)
+        at = 0
+        while at < len(run):
+            header, chunk, at = frames.decode(run, at, self._digest)
+            yield header, chunk
+
+    def _read_inline(self, wanted: Wanted) -> None:
+        digests = []
+        offset = 0
+        chunk: Buffer = b""
+        for header, chunk in inline_chunks(wanted, self._digest):
+            wanted.sink.write(offset, chunk)
+            offset += len(chunk)
+            digests.append(header.digest)
+        wanted.check(self.digest_name, digests, chunk)
+        wanted.sink.finish(empty=not offset)
+
+    def _inline_between(self, wanted: Wanted, start: int, stop: int) -> Iterator[tuple[int, Buffer]]:
+        offset = 0
+        for _, chunk in inline_chunks(wanted, self._digest):
+            if offset < stop and offset + len(chunk) > start:
+                yield offset, chunk
+            offset += len(chunk)
+
+    def _between(self, wanted: Wanted, start: int, stop: int) -> Iterator[tuple[int, Buffer]]:
+        needed = self._frames_between(wanted, start, stop)
+        if not needed:
+            return
+        fetched = self._fetch(fetch.spans(place for _, frame in needed for place in frame.chain))
+        for offset, frame in needed:
+            _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
+            if len(chunk) != frame.raw:
+                raise Damaged(f"{wanted.name}: a frame holds {len(chunk)} bytes, its directory says {frame.raw}.")
+            yield offset, chunk
+
+    def _frames_between(self, wanted: Wanted, start: int, stop: int) -> list[tuple[int, Frame]]:
+        extents = []
+        offset = 0
+        for extent in wanted.location.extents:
+            if offset < stop and offset + extent.raw > start:
+                extents.append((offset, wanted.pack(extent.pack), extent))
+            offset += extent.raw
+        known = self.directories.load([*(pack for _, pack, _ in extents), *wanted.content.leans])
+        needed = []
+        for offset, pack, extent in extents:
+            for frame in frames_of_run(known, pack, extent.offset, extent.stored):
+                if offset < stop and offset + frame.raw > start:
+                    needed.append((offset, frame))
+                offset += frame.raw  # noqa: PLW2901 - walks on through the extent
+        return needed
+
+
+def _collect(running: set[Future[None]]) -> set[Future[None]]:
+    done, waiting = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return waiting

@@ -1,0 +1,112 @@
+"""Encoding the new chunks of a segment, in parallel: plainly, or as deltas whose bases are fetched ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+
+from mlflow_versioned_store.content import codecs, fetch
+from mlflow_versioned_store.content.deltas import next_in_chain
+from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.fetch import Fetched
+from mlflow_versioned_store.content.frames import HEADER_BYTES
+from mlflow_versioned_store.content.indexes import Placed
+from mlflow_versioned_store.content.known import deadline
+from mlflow_versioned_store.content.packing import Encoded
+from mlflow_versioned_store.content.packs import FramePlace
+from mlflow_versioned_store.content.scan import Chunk
+from mlflow_versioned_store.content.workers import computing
+from mlflow_versioned_store.errors import Damaged, VersionedStoreError
+
+_BATCH_BYTES = 1 << 20
+# A delta is kept where it saves at least half of what plain zstd needs.
+_WORTH = 0.5
+# A base may cost a little more to read than its successor would cost to send.
+_READ_MAX = 1.25
+
+
+class Job:
+    """A new chunk to encode: where it will be noted, and the stored chunk that sat there before."""
+
+    __slots__ = ("chain", "chunk", "number", "placed", "predecessor")
+
+    def __init__(self, chunk: Chunk, placed: Placed, predecessor: Placed | None):
+        self.chunk = chunk
+        self.placed = placed
+        self.predecessor = predecessor
+        self.number = 0
+        self.chain: tuple[FramePlace, ...] = ()
+
+
+def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
+    """Fetch in one plan what the deltas among `jobs` lean on; none where reading costs more than it would save.
+
+    Raises:
+        VersionedStoreError: The bases cannot be had, or not in time; then store plainly.
+    """
+    for job in jobs:
+        if job.predecessor is not None and (following := next_in_chain(job.predecessor)):
+            job.number, job.chain = following
+    wanted = [job for job in jobs if job.chain]
+    by_place = fetch.spans(place for job in wanted for place in job.chain)
+    to_read = sum(span.stop - span.start for span in set(by_place.values()))
+    if not wanted or to_read > _READ_MAX * sum(job.chain[-1].size for job in wanted):
+        for job in wanted:
+            job.chain = ()
+        return None
+    futures = fetch.start(domain.backend, by_place.values())
+    _, late = wait(futures.values(), timeout=deadline(to_read))
+    if late:
+        raise VersionedStoreError(f"reading {to_read} bytes of earlier versions took too long")
+    return Fetched({span: future.result() for span, future in futures.items()}, by_place)
+
+
+def encode(
+    domain: Domain, jobs: Sequence[Job], bases: Fetched | None, on_damage: Callable[[Damaged], None]
+) -> Iterator[Encoded]:
+    """Yield the encoded chunks of `jobs` in order, computed in parallel about a mebibyte at a time.
+
+    A base that turns out to be damaged is told to `on_damage`, and its chunk is stored plainly.
+    """
+    futures = deque(computing.submit(_encode_batch, domain, batch, bases, on_damage) for batch in _batches(jobs))
+    while futures:
+        yield from futures.popleft().result()
+
+
+def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    batch: list[Job] = []
+    size = 0
+    for job in jobs:
+        batch.append(job)
+        size += job.placed.raw
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _encode_batch(
+    domain: Domain, jobs: Sequence[Job], bases: Fetched | None, on_damage: Callable[[Damaged], None]
+) -> list[Encoded]:
+    return [_encode(domain, job, bases, on_damage) for job in jobs]
+
+
+def _encode(domain: Domain, job: Job, bases: Fetched | None, on_damage: Callable[[Damaged], None]) -> Encoded:
+    data = job.chunk.data
+    if bases is None or not job.chain:
+        return Encoded(*codecs.compress(data))
+    try:
+        header, base = fetch.decode_chain(bases, job.chain, domain.digest)
+    except Damaged as damage:
+        on_damage(damage)
+        return Encoded(*codecs.compress(data))
+    delta = codecs.compress_delta(data, base)
+    # What the ancestor needed plainly is a good guess at what this one would; only doubt costs a second encoding.
+    if len(delta) > _WORTH / 2 * (job.chain[-1].size - HEADER_BYTES):
+        plain = codecs.compress(data)
+        if len(delta) > _WORTH * len(plain[1]):
+            return Encoded(*plain)
+    job.placed.chain, job.placed.ancestors = job.number, job.chain
+    return Encoded(codecs.DELTA, delta, header.digest)

@@ -1,0 +1,108 @@
+"""Fetching frames: neighbouring ones become one ranged request, requests run in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.content import frames
+from mlflow_versioned_store.content.digests import Digest
+from mlflow_versioned_store.content.packs import FramePlace, PackName
+from mlflow_versioned_store.content.workers import fetching
+from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
+
+# Reading this many unwanted bytes is cheaper than another request.
+GAP_BYTES = 128 << 10
+SPAN_BYTES_MAX = 16 << 20
+
+
+class Span(NamedTuple):
+    """A byte range of one pack that is fetched by one request."""
+
+    pack: PackName
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Fetched spans, in which frames are found by their place."""
+
+    spans: dict[Span, memoryview]
+    by_place: dict[FramePlace, Span]
+
+    def frame(self, place: FramePlace) -> memoryview:
+        """Return the bytes of a frame that was asked for."""
+        span = self.by_place[place]
+        return self.spans[span][place.offset - span.start : place.offset - span.start + place.size]
+
+
+def spans(places: Iterable[FramePlace]) -> dict[FramePlace, Span]:
+    """Return for each place the span that covers it; neighbours share one, up to 16 MiB."""
+    covered: dict[FramePlace, Span] = {}
+    run: list[FramePlace] = []
+    stop = 0
+    for place in sorted(set(places)):
+        joins = run and place.pack == run[0].pack and place.offset <= stop + GAP_BYTES
+        if run and not (joins and place.offset + place.size - run[0].offset <= SPAN_BYTES_MAX):
+            covered.update(dict.fromkeys(run, Span(run[0].pack, run[0].offset, stop)))
+            run = []
+        stop = max(stop, place.offset + place.size) if run else place.offset + place.size
+        run.append(place)
+    if run:
+        covered.update(dict.fromkeys(run, Span(run[0].pack, run[0].offset, stop)))
+    return covered
+
+
+def start(backend: Backend, wanted: Iterable[Span]) -> dict[Span, Future[memoryview]]:
+    """Start one ranged GET a span."""
+    return {span: fetching.submit(read_span, backend, span) for span in dict.fromkeys(wanted)}
+
+
+def read_span(backend: Backend, span: Span) -> memoryview:
+    """Return the bytes of a span. One request.
+
+    Raises:
+        ObjectMissing: The pack is gone.
+        Damaged: It is shorter than its name says.
+    """
+    try:
+        data = memoryview(backend.get(span.pack.key, start=span.start, stop=span.stop).data)
+    except NotFound as error:
+        raise ObjectMissing(
+            f"The pack {span.pack.key} in {backend.location} is missing, though versions need it. "
+            "Restore it from a backup or an older object version.",
+            key=span.pack.key,
+        ) from error
+    if data.nbytes != span.stop - span.start:
+        raise Damaged(
+            f"The pack {span.pack.key} in {backend.location} gave {data.nbytes} bytes "
+            f"where {span.stop - span.start} were asked for.",
+            key=span.pack.key,
+        )
+    return data.cast("B")
+
+
+def decode_chain(fetched: Fetched, places: Sequence[FramePlace], digest: Digest) -> tuple[frames.Header, memoryview]:
+    """Return header and checked chunk of the first of `places`, each of which leans on the next.
+
+    Raises:
+        Damaged: A frame fails its check, or leans on another chunk than the one at its base's place.
+    """
+    chunk: memoryview | None = None
+    header: frames.Header | None = None
+    for place in reversed(places):
+        below = header
+        try:
+            header, data, _ = frames.decode(fetched.frame(place), 0, digest, chunk)
+            if header.base != (below.digest if below else None):
+                raise Damaged("A delta leans on another chunk than the one at its base's place.")
+        except Damaged as error:
+            raise Damaged(f"{error} It is in the pack {place.pack.key}.", key=place.pack.key) from error
+        chunk = memoryview(data)
+    assert header is not None, "a chain has at least one frame"
+    assert chunk is not None, "a frame has a chunk"
+    return header, chunk

@@ -1,0 +1,179 @@
+"""An immutable object that lists the chunks of an upload in the order of its files. Pure encoding, no I/O.
+
+It is only ever a help: a later upload finds in it chunks that are stored already (by digest) and chunks that sat where
+a new one sits now (by tail fingerprint and by neighbourhood). Each row says where the chunk's frame is and which frames
+that one leans on. Encoded as one zstd frame of MessagePack columns, about 48 bytes a row.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import zstandard
+
+from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content.codecs import WINDOW_BYTES_MAX
+from mlflow_versioned_store.content.digests import DIGEST_BYTES
+from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
+from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
+from mlflow_versioned_store.errors import Damaged
+
+INDEX_BYTES_MAX = 64 << 20
+_VERSION = 1
+_UINT32 = 1 << 32
+
+
+class Placed:
+    """A chunk and where its frame is.
+
+    Attributes:
+        digest: The chunk's digest.
+        tail: Its tail fingerprint.
+        raw: Its bytes.
+        pack: The pack that holds the frame; None until it is written.
+        offset: Where the frame starts in the pack.
+        size: Bytes of the frame with its header.
+        chain: The frame's number in its skip chain.
+        ancestors: The frames it leans on, nearest first, down to one that stands alone.
+    """
+
+    __slots__ = ("ancestors", "chain", "digest", "offset", "pack", "raw", "size", "tail")
+
+    def __init__(self, digest: bytes, tail: int, raw: int):
+        self.digest = digest
+        self.tail = tail
+        self.raw = raw
+        self.pack: PackRef | None = None
+        self.offset = 0
+        self.size = 0
+        self.chain = 0
+        self.ancestors: tuple[FramePlace, ...] = ()
+
+    def place(self) -> FramePlace:
+        """Return where the frame is; only for frames in sealed packs."""
+        assert self.pack is not None, "the chunk is not stored yet"
+        return FramePlace(self.pack.sealed(), self.offset, self.size)
+
+
+class Index:
+    """The decoded rows of one index, found by digest or by tail fingerprint."""
+
+    def __init__(self, rows: Sequence[Placed]):
+        self.rows = rows
+        self._by_digest = {row.digest: at for at, row in enumerate(rows)}
+        self._by_tail = {row.tail: at for at, row in enumerate(rows)}
+
+    def by_digest(self, digest: bytes) -> int | None:
+        """Return the position of the chunk with this digest."""
+        return self._by_digest.get(digest)
+
+    def by_tail(self, tail: int) -> int | None:
+        """Return the position of a chunk that ends with the same 64 bytes."""
+        return self._by_tail.get(tail)
+
+
+def encode(rows: Sequence[Placed]) -> bytes:
+    """Return the bytes of an index over chunks whose packs are sealed, in the order of their files."""
+    packs: dict[PackName, int] = {}
+    numbers, offsets, sizes = array("I"), array("I"), array("I")
+    depths, base_numbers, base_offsets, base_sizes = array("I"), array("I"), array("I"), array("I")
+    expected: dict[int, int] = {}
+    for row in rows:
+        place = row.place()
+        number = packs.setdefault(place.pack, len(packs))
+        numbers.append(number)
+        offsets.append((place.offset - expected.get(number, 0)) % _UINT32)
+        sizes.append(place.size)
+        expected[number] = place.offset + place.size
+        depths.append(len(row.ancestors))
+        for base in row.ancestors:
+            base_number = packs.setdefault(base.pack, len(packs))
+            base_numbers.append(base_number)
+            base_offsets.append((base.offset - expected.get(base_number, 0)) % _UINT32)
+            base_sizes.append(base.size)
+            expected[base_number] = base.offset + base.size
+    columns = (
+        _VERSION,
+        [list(name) for name in packs],
+        b"".join(row.digest for row in rows),
+        _to_bytes(array("Q", (row.tail for row in rows))),
+        _to_bytes(array("I", (row.raw for row in rows))),
+        _to_bytes(array("I", (row.chain for row in rows))),
+        *map(_to_bytes, (numbers, offsets, sizes, depths, base_numbers, base_offsets, base_sizes)),
+    )
+    return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(columns))
+
+
+def decode(data: Buffer) -> Index:
+    """Return the index in `data`.
+
+    Raises:
+        Damaged: The bytes are broken or exceed a limit of the format.
+    """
+    try:
+        parameters = zstandard.get_frame_parameters(data)
+        if not 0 <= parameters.content_size <= INDEX_BYTES_MAX:
+            raise ValueError(f"it claims {parameters.content_size} bytes")
+        encoded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
+            data, max_output_size=parameters.content_size, allow_extra_data=False
+        )
+        return Index(_decode_rows(msgspec.msgpack.decode(encoded)))
+    except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError, IndexError) as error:
+        raise Damaged(f"An index cannot be read: {error}.") from error
+
+
+def _decode_rows(columns: Any) -> list[Placed]:
+    version, pack_list, digests, *encoded = columns
+    if version != _VERSION or len(encoded) != 10:
+        raise ValueError("its version is not known")
+    refs = [PackRef(PackName.checked(pack)) for pack in pack_list]
+    tails = _from_bytes("Q", encoded[0])
+    raws, chains, numbers, offsets, sizes, depths, *base_columns = (_from_bytes("I", item) for item in encoded[1:])
+    count = len(tails)
+    columns_of_rows = (raws, chains, numbers, offsets, sizes, depths)
+    if len(digests) != count * DIGEST_BYTES or any(len(column) != count for column in columns_of_rows):
+        raise ValueError("its columns differ in length")
+    if {len(column) for column in base_columns} != {sum(depths)} or max(depths, default=0) > CHAIN_STEPS_MAX:
+        raise ValueError("its columns of bases differ in length")
+    bases = zip(*base_columns, strict=True)
+    expected = [0] * len(refs)
+    rows = []
+    for at in range(count):
+        row = Placed(bytes(digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]), tails[at], raws[at])
+        number = numbers[at]
+        row.pack, row.size, row.chain = refs[number], sizes[at], chains[at]
+        row.offset = _next(expected, number, offsets[at], sizes[at])
+        if depths[at]:
+            row.ancestors = tuple(_bases(bases, depths[at], refs, expected))
+        rows.append(row)
+    return rows
+
+
+def _bases(bases: Any, depth: int, refs: list[PackRef], expected: list[int]) -> Iterable[FramePlace]:
+    for _ in range(depth):
+        number, offset, size = next(bases)
+        yield FramePlace(refs[number].sealed(), _next(expected, number, offset, size), size)
+
+
+def _next(expected: list[int], number: int, step: int, size: int) -> int:
+    offset = (expected[number] + step) % _UINT32
+    expected[number] = offset + size
+    return offset
+
+
+def _to_bytes(column: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _from_bytes(code: str, data: bytes) -> array[int]:
+    column = array(code)
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column

@@ -1,0 +1,212 @@
+"""What an upload can know of chunks that are stored already, cheapest first.
+
+The indexes of the current versions of the same paths; what this process wrote or read; then hooks. All of it is only a
+help: whatever is forbidden, slow or damaged is passed over with one warning, and the bytes are stored plainly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
+from typing import NamedTuple, TypeVar
+
+from mlflow_versioned_store.content import hooks, indexes
+from mlflow_versioned_store.content.clock import HELP_SECONDS
+from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.indexes import Index, Placed
+from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.scan import Chunk, Segment
+from mlflow_versioned_store.content.workers import looking_up
+from mlflow_versioned_store.errors import NotFound, VersionedStoreError
+
+T = TypeVar("T")
+
+_ENOUGH = 0.5
+_RECENT_TRIED = 2
+_AGREED_TRIED = 2
+_INDEXES_MAX = 8
+_log = logging.getLogger("mlflow_versioned_store")
+
+
+class Spot(NamedTuple):
+    """A row of an index."""
+
+    rows: Sequence[Placed]
+    at: int
+
+    @property
+    def row(self) -> Placed:
+        """The chunk there."""
+        return self.rows[self.at]
+
+
+class Known:
+    """The chunks that one upload knows of.
+
+    Args:
+        domain: Where it uploads to.
+        hints: Indexes of the current versions of what it uploads; they are fetched at once.
+    """
+
+    def __init__(self, domain: Domain, hints: Iterable[IndexName] = ()):
+        self._domain = domain
+        self._own: dict[bytes, Placed] = {}
+        self._indexes: dict[IndexName, Index] = {}
+        self._refused: set[PackName] = set()
+        self._hints = self._fetch(hints) if domain.dedup else {}
+        self._recent_tried = False
+        self._helping = domain.dedup
+        self.samples: list[int] = []
+        self.used: dict[IndexName, None] = {}
+
+    def learn(self, segment: Segment) -> None:
+        """Look for indexes that know the chunks of `segment`, until enough of them are known."""
+        if not self._helping:
+            return
+        try:
+            self._take(self._hints)
+            self._hints = {}
+            if not self._enough(segment):
+                self._try_recent()
+            if not self._enough(segment):
+                self._try_hooks(segment)
+        except VersionedStoreError as error:
+            self._stop_looking(error)
+
+    def own(self, placed: Placed) -> None:
+        """Note a chunk that this upload stores itself."""
+        if self._domain.dedup:
+            self._own[placed.digest] = placed
+
+    def own_chunk(self, digest: bytes) -> Placed | None:
+        """Return the chunk with this digest that this upload stores itself."""
+        return self._own.get(digest)
+
+    def disown(self, chunks: Iterable[Placed]) -> None:
+        """Take back `own` for chunks that are planned anew."""
+        for placed in chunks:
+            self._own.pop(placed.digest, None)
+
+    def forget_own(self) -> None:
+        """Forget what this upload stored; it is published and can be found again like anything else."""
+        self._own.clear()
+
+    def find(self, digest: bytes) -> Spot | None:
+        """Return the chunk with this digest that an earlier upload stored."""
+        for name, index in self._indexes.items():
+            at = index.by_digest(digest)
+            if at is not None and self._usable(index.rows[at]):
+                self.used[name] = None
+                return Spot(index.rows, at)
+        return None
+
+    def predecessor(self, chunk: Chunk, before: Spot | None, after: Chunk | None) -> Spot | None:
+        """Return the stored chunk that sat where `chunk` sits now.
+
+        Args:
+            chunk: A chunk that is new.
+            before: The stored chunk that matched the one before it.
+            after: The chunk that follows.
+        """
+        for index in self._indexes.values():
+            at = index.by_tail(chunk.tail)
+            if at is not None and self._usable(index.rows[at]):
+                return Spot(index.rows, at)
+        if before is None or before.at + 1 >= len(before.rows):
+            return None
+        spot = Spot(before.rows, before.at + 1)
+        # Where the next chunk already matches that row, `chunk` was inserted: nothing sat there.
+        inserted = after is not None and spot.row.tail == after.tail
+        return spot if not inserted and self._usable(spot.row) else None
+
+    def refuse(self, packs: Iterable[PackName]) -> None:
+        """Never lean on these packs again."""
+        self._refused.update(packs)
+
+    def give_up(self, reason: object) -> None:
+        """Forget what was found and store plainly from here on; warns once."""
+        self._stop_looking(reason)
+        self._indexes = {}
+
+    def _stop_looking(self, reason: object) -> None:
+        if self._helping:
+            _log.warning("Bytes are stored plainly where they could have been shared: %s", reason)
+        self._helping = False
+
+    def _usable(self, row: Placed) -> bool:
+        if not self._refused:
+            return True
+        packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
+        return self._refused.isdisjoint(packs)
+
+    def _enough(self, segment: Segment) -> bool:
+        matched = sum(
+            1
+            for chunk in segment.chunks
+            if chunk.digest in self._own
+            or any(
+                index.by_digest(chunk.digest) is not None or index.by_tail(chunk.tail) is not None
+                for index in self._indexes.values()
+            )
+        )
+        return matched >= _ENOUGH * len(segment.chunks)
+
+    def _try_recent(self) -> None:
+        if self._recent_tried:
+            return
+        self._recent_tried = True
+        unknown: list[IndexName] = []
+        for name, index in self._domain.recent.newest():
+            if name.domain != self._domain.name or name in self._indexes:
+                continue
+            if index is not None:
+                self._indexes[name] = index
+            elif len(unknown) < _RECENT_TRIED:
+                unknown.append(name)
+        self._take(self._fetch(unknown))
+
+    def _try_hooks(self, segment: Segment) -> None:
+        sampled = hooks.sample(segment)
+        self.samples.extend(sampled)
+        found = self._results(hooks.look_up(self._domain, sampled))
+        names = [name for name in hooks.agreed(found) if name not in self._indexes]
+        self._take(self._fetch(names[:_AGREED_TRIED]))
+
+    def _fetch(self, names: Iterable[IndexName]) -> dict[IndexName, Future[Index]]:
+        return {
+            name: looking_up.submit(_load, self._domain, name) for name in names if name.domain == self._domain.name
+        }
+
+    def _take(self, fetched: dict[IndexName, Future[Index]]) -> None:
+        results = self._results(fetched.values())
+        self._indexes.update((name, index) for name, index in zip(fetched, results, strict=True) if index is not None)
+        while len(self._indexes) > _INDEXES_MAX:
+            del self._indexes[next(iter(self._indexes))]
+
+    def _results(self, futures: Iterable[Future[T]]) -> list[T | None]:
+        asked = list(futures)
+        _, late = wait(asked, timeout=HELP_SECONDS)
+        if late:
+            raise VersionedStoreError(f"looking for known content took longer than {HELP_SECONDS:g} s")
+        return [_unless_gone(future) for future in asked]
+
+
+def deadline(transferred: int) -> float:
+    """Return how many seconds help that moves `transferred` bytes may take."""
+    return HELP_SECONDS + transferred / (2 << 20)
+
+
+def _unless_gone(future: Future[T]) -> T | None:
+    try:
+        return future.result()
+    except NotFound:  # collected since the commit that names it
+        return None
+
+
+def _load(domain: Domain, name: IndexName) -> Index:
+    data = domain.backend.get(name.key).data
+    if domain.digest(data).hex() != name.digest:
+        raise VersionedStoreError(f"the index {name.digest} is damaged")
+    return indexes.decode(data)

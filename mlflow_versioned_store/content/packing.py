@@ -1,0 +1,107 @@
+"""Filling packs and sending them while the next one fills."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content import frames, packs
+from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.indexes import Placed
+from mlflow_versioned_store.content.packs import DirectoryBuilder, PackName, PackRef
+from mlflow_versioned_store.content.workers import memory, sending
+
+PACK_BYTES = 16 << 20
+
+
+class Encoded:
+    """A chunk ready to be stored: codec, bytes, and for a delta the digest of its base."""
+
+    __slots__ = ("base", "codec", "data")
+
+    def __init__(self, codec: int, data: Buffer, base: bytes | None = None):
+        self.codec = codec
+        self.data = data
+        self.base = base
+
+
+class PackWriter:
+    """Appends frames to packs of one domain; not to be shared by threads.
+
+    Memory: the pack that fills, and packs on their way within the process's budget for transfers.
+    """
+
+    def __init__(self, domain: Domain):
+        self._domain = domain
+        self._pieces: list[Buffer] = []
+        self._size = 0
+        self._directory = DirectoryBuilder()
+        self._ref = PackRef()
+        self._sent: list[tuple[PackRef, Future[None]]] = []
+        self.bytes_sent = 0
+
+    def append(self, placed: Placed, encoded: Encoded) -> None:
+        """Append a frame and note in `placed` where it is."""
+        header = header_of(placed, encoded)
+        size = len(header) + len(encoded.data)
+        if self._pieces and self._size + size > PACK_BYTES:
+            self.seal()
+        if not self._pieces:
+            self._pieces.append(packs.new_head())
+            self._size = packs.HEAD_BYTES
+        placed.pack, placed.offset, placed.size = self._ref, self._size, size
+        base = placed.ancestors[0] if placed.ancestors else None
+        self._directory.add(size, placed.raw, encoded.codec, base)
+        self._pieces += (header, encoded.data)
+        self._size += size
+
+    def seal(self) -> None:
+        """Close the pack that fills and start to send it; waits while too much is on its way already."""
+        if not self._pieces:
+            return
+        tail = self._directory.encode()
+        pieces, ref = [*self._pieces, tail], self._ref
+        size = self._size + len(tail)
+        self._raise_failures()
+        taken = memory().transfers.take(size)
+        sent = sending.submit(self._send, ref, pieces, size, len(tail))
+        sent.add_done_callback(lambda _: memory().transfers.give(taken))
+        self._sent.append((ref, sent))
+        self.bytes_sent += size
+        self._pieces, self._size, self._directory, self._ref = [], 0, DirectoryBuilder(), PackRef()
+
+    def finish(self) -> list[PackName]:
+        """Wait until every pack is durable and return their names.
+
+        Raises:
+            VersionedStoreError: A pack could not be written.
+        """
+        self.seal()
+        for _, sent in self._sent:
+            sent.result()
+        return [ref.sealed() for ref, _ in self._sent]
+
+    def _raise_failures(self) -> None:
+        for _, sent in self._sent:
+            if sent.done():
+                sent.result()
+
+    def _send(self, ref: PackRef, pieces: list[Buffer], size: int, tail: int) -> None:
+        data = b"".join(pieces)
+        pieces.clear()
+        name = PackName(self._domain.name, self._domain.digest(data).hex(), size, tail)
+        self._domain.backend.put(name.key, data)
+        ref.name = name
+
+
+def header_of(placed: Placed, encoded: Encoded) -> bytes:
+    """Return the frame header for an encoded chunk."""
+    return frames.encode_header(
+        encoded.codec,
+        placed.raw,
+        len(encoded.data),
+        placed.tail,
+        placed.digest,
+        chain=placed.chain,
+        base=encoded.base,
+    )

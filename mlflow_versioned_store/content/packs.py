@@ -1,0 +1,214 @@
+"""An immutable object of frames. Pure encoding, no I/O.
+
+    "MVSPACK" 1 · nonce 16 · frame … frame · directory · its bytes u32 · its SHA-256, first 8 · "MVSPEND" 1
+
+The name of a pack is the digest of all its bytes; the nonce keeps any two uploads from sharing a name. The directory
+is a zstd frame of MessagePack columns: per frame its stored bytes with header, raw bytes, codec and chain number, and
+for deltas where their base is. With it a range of a file is found, and every frame a delta leans on, without an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import msgspec
+import zstandard
+
+from mlflow_versioned_store import keys
+from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content.codecs import DELTA, WINDOW_BYTES_MAX
+from mlflow_versioned_store.content.digests import Digest
+from mlflow_versioned_store.errors import Damaged
+
+PACK_BYTES_MAX = 256 << 20
+NONCE_BYTES = 16
+_MAGIC = b"MVSPACK\x01"
+_END = b"MVSPEND\x01"
+HEAD_BYTES = len(_MAGIC) + NONCE_BYTES
+_FOOTER = struct.Struct("<I8s8s")
+_DIRECTORY_BYTES_MAX = 64 << 20
+
+
+class PackName(NamedTuple):
+    """What a commit records of a pack: enough to read a range of it.
+
+    Args:
+        domain: The deduplication domain it was written in.
+        digest: Its digest, hex.
+        size: Bytes of the whole object.
+        tail: Bytes of directory and footer at its end.
+    """
+
+    domain: str
+    digest: str
+    size: int
+    tail: int
+
+    @property
+    def key(self) -> str:
+        """The key of the pack."""
+        return keys.pack(self.domain, self.digest)
+
+    @classmethod
+    def checked(cls, value: object) -> PackName:
+        """Return the pack name in a decoded record.
+
+        Raises:
+            Damaged: It is none, or breaks a limit of the format.
+        """
+        match value:
+            case [str() as domain, str() as digest, int() as size, int() as tail] if (
+                domain and keys.is_digest(digest) and _FOOTER.size < tail < size <= PACK_BYTES_MAX
+            ):
+                return cls(domain, digest, size, tail)
+        raise Damaged(f"A record names a pack in a way the format does not allow: {value!r:.200}.")
+
+
+class PackRef:
+    """A pack that may still be in the making: `name` is set once it is sealed, before it is sent."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: PackName | None = None):
+        self.name = name
+
+    def sealed(self) -> PackName:
+        """Return the name of a pack that is known to be sealed."""
+        assert self.name is not None, "the pack is still open"
+        return self.name
+
+
+class FramePlace(NamedTuple):
+    """Where a frame is: in which pack, from which byte, how long with its header."""
+
+    pack: PackName
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What a pack says of its frames, in their order.
+
+    Args:
+        offsets: Where each frame starts; one more entry marks the end of the last.
+        raws: Bytes of each chunk.
+        codecs: One byte each.
+        bases: For the position of each delta, where its base is.
+    """
+
+    offsets: list[int]
+    raws: list[int]
+    codecs: bytes
+    bases: dict[int, FramePlace]
+
+
+class DirectoryBuilder:
+    """Collects what the directory of one pack will say."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.raws: list[int] = []
+        self.codecs = bytearray()
+        self._base_packs: dict[PackName, int] = {}
+        self._bases: list[tuple[int, int, int]] = []
+
+    def add(self, size: int, raw: int, codec: int, base: FramePlace | None = None) -> None:
+        """Note the next frame: bytes with header, bytes of the chunk, codec, and the base of a delta."""
+        self.sizes.append(size)
+        self.raws.append(raw)
+        self.codecs.append(codec)
+        if base is not None:
+            number = self._base_packs.setdefault(base.pack, len(self._base_packs))
+            self._bases.append((number, base.offset, base.size))
+
+    def encode(self) -> bytes:
+        """Return directory and footer."""
+        packs = [list(name) for name in self._base_packs]
+        columns = [
+            self.sizes,
+            self.raws,
+            bytes(self.codecs),
+            packs,
+            [list(column) for column in zip(*self._bases, strict=True)],
+        ]
+        directory = zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(columns))
+        return directory + _FOOTER.pack(len(directory), _check(directory), _END)
+
+
+def new_head() -> bytes:
+    """Return the first bytes of a new pack, with a fresh nonce."""
+    return _MAGIC + os.urandom(NONCE_BYTES)
+
+
+def tail_range(name: PackName) -> tuple[int, int]:
+    """Return the byte range [start, stop) of directory and footer."""
+    return name.size - name.tail, name.size
+
+
+def decode_tail(name: PackName, tail: Buffer) -> Directory:
+    """Return the directory in the last `name.tail` bytes of a pack.
+
+    Raises:
+        Damaged: The bytes are cut short, broken, or lie about a length.
+    """
+    view = memoryview(tail)
+    if len(view) != name.tail:
+        raise Damaged(f"The pack {name.digest} ends early: {len(view)} of {name.tail} bytes of its directory.")
+    length, check, end = _FOOTER.unpack_from(view, len(view) - _FOOTER.size)
+    directory = view[: len(view) - _FOOTER.size]
+    if end != _END or length != len(directory) or check != _check(directory):
+        raise Damaged(f"The directory of the pack {name.digest} is damaged.")
+    try:
+        return _decode_columns(name, _decompress(directory))
+    except (msgspec.MsgspecError, zstandard.ZstdError, TypeError, ValueError) as error:
+        raise Damaged(f"The directory of the pack {name.digest} cannot be read: {error}.") from error
+
+
+def decode_pack(name: PackName, data: Buffer, digest: Digest) -> Directory:
+    """Check a whole pack against its name and return its directory.
+
+    Raises:
+        Damaged: The bytes are not the ones that the name stands for.
+    """
+    view = memoryview(data)
+    if len(view) != name.size or digest(view).hex() != name.digest or bytes(view[: len(_MAGIC)]) != _MAGIC:
+        raise Damaged(f"The pack {name.digest} does not hold what was written.")
+    return decode_tail(name, view[name.size - name.tail :])
+
+
+def _decompress(directory: Buffer) -> bytes:
+    parameters = zstandard.get_frame_parameters(directory)
+    if not 0 <= parameters.content_size <= _DIRECTORY_BYTES_MAX:
+        raise ValueError(f"it claims {parameters.content_size} bytes")
+    return zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
+        directory, max_output_size=parameters.content_size, allow_extra_data=False
+    )
+
+
+def _decode_columns(name: PackName, encoded: bytes) -> Directory:
+    columns: Any = msgspec.msgpack.decode(encoded, type=tuple[list[int], list[int], bytes, list[Any], list[list[int]]])
+    sizes, raws, codecs, packs, bases = columns
+    offsets = list(accumulate(sizes, initial=HEAD_BYTES))
+    deltas = [at for at, codec in enumerate(codecs) if codec == DELTA]
+    frames = len(sizes)
+    if len(raws) != frames or len(codecs) != frames or any(size <= 0 for size in sizes):
+        raise ValueError("its columns differ in length")
+    if offsets[-1] != name.size - name.tail or any(len(column) != len(deltas) for column in bases):
+        raise ValueError("its frames do not fill the pack")
+    names = [PackName.checked(pack) for pack in packs]
+    if not deltas:
+        return Directory(offsets, raws, codecs, {})
+    if len(bases) != 3 or not all(0 <= number < len(names) for number in bases[0]):
+        raise ValueError("a delta has no base")
+    places = (FramePlace(names[number], offset, size) for number, offset, size in zip(*bases, strict=True))
+    return Directory(offsets, raws, codecs, dict(zip(deltas, places, strict=True)))
+
+
+def _check(directory: Buffer) -> bytes:
+    return hashlib.sha256(directory).digest()[:8]

@@ -1,0 +1,261 @@
+"""Storing sources: scan, plan, encode, pack and send, each step overlapping the next.
+
+An upload takes a lane of the process's memory; its packs share the budget for transfers. Nothing it writes is visible
+before the commit that its caller makes from the result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from mlflow_versioned_store.content import encoding, planning, publishing
+from mlflow_versioned_store.content.ahead import ahead
+from mlflow_versioned_store.content.clock import elapsed
+from mlflow_versioned_store.content.codecs import compress
+from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.fetch import Fetched
+from mlflow_versioned_store.content.files import FileChunks
+from mlflow_versioned_store.content.indexes import Placed
+from mlflow_versioned_store.content.known import Known
+from mlflow_versioned_store.content.locations import Content, IndexName, encode_content, encode_location
+from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_of
+from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.planning import Decision
+from mlflow_versioned_store.content.publishing import Document
+from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanned, Scanner, Segment, Source
+from mlflow_versioned_store.content.wanted import ignore
+from mlflow_versioned_store.content.workers import memory
+from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
+
+INLINE_RAW_MAX = 256 << 10
+INLINE_STORED_MAX = 64 << 10
+_LANE_BYTES = 64 << 20
+_SMALL_BYTES = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """When a long upload publishes what it has finished, so that a run again finds it.
+
+    Args:
+        seconds: At least this often.
+        size: At least after this many bytes.
+        commit: Called with the content to record in a `stage` commit.
+    """
+
+    commit: Callable[[dict[str, Any]], None]
+    seconds: float = 60.0
+    size: int = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What a commit records of one source: bytes, SHA-256 (hex) and where they are."""
+
+    size: int
+    sha256: str
+    at: Any
+
+
+@dataclass(slots=True)
+class Uploaded:
+    """Everything a commit needs of an upload. Its packs are durable; its index and hooks are on their way.
+
+    Args:
+        files: One item a source, in order.
+        content: The change's content (`locations`).
+        frames: The inline frames.
+        bytes_sent: Bytes of the packs.
+    """
+
+    files: list[FileContent]
+    content: dict[str, Any]
+    frames: bytes
+    bytes_sent: int
+    _beside: list[Future[object]]
+
+    def settle(self) -> None:
+        """Wait for index and hooks, after the commit; a failure there is a warning."""
+        publishing.settle(self._beside, self.bytes_sent)
+
+
+def upload(
+    domain: Domain,
+    sources: Sequence[Source],
+    *,
+    hints: Sequence[IndexName] = (),
+    on_read: Callable[[int], None] | None = None,
+    staging: Staging | None = None,
+) -> Uploaded:
+    """Store sources in a domain.
+
+    Args:
+        domain: Where to.
+        sources: Paths, bytes or readable binary streams.
+        hints: Indexes of the current versions of the same paths.
+        on_read: Called with the bytes read, as they are read.
+        staging: How to publish a long upload's progress.
+
+    Raises:
+        SourceChanged, LocalStorageFailed: A source cannot be read as it is.
+        VersionedStoreError: The store refused or failed.
+    """
+    scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore)
+    size = _size(sources)
+    with _lane(size):
+        segments = scanner.segments() if size is not None and size <= SEGMENT_BYTES else ahead(scanner.segments())
+        first = list(islice(segments, 2))
+        if sum(segment.size for segment in first) <= INLINE_RAW_MAX:
+            inline = _inline(domain, scanner.scanned, first)
+            if inline is not None:
+                return inline
+        packed = _PackedUpload(domain, Known(domain, hints), staging)
+        for segment in chain(first, segments):
+            packed.store(segment)
+        return packed.finish(scanner.scanned)
+
+
+def _inline(domain: Domain, scanned: list[Scanned], segments: Sequence[Segment]) -> Uploaded | None:
+    """Return an upload whose frames fit into its commit, or None where they do not."""
+    files = {source: FileChunks(domain.digest_name) for source in scanned}
+    frames = bytearray()
+    stored: dict[bytes, Placed] = {}
+    for chunk in chain.from_iterable(segment.chunks for segment in segments):
+        placed = stored.get(chunk.digest)
+        if placed is None:
+            placed = stored[chunk.digest] = Placed(chunk.digest, chunk.tail, len(chunk.data))
+            encoded = Encoded(*compress(chunk.data))
+            frame = b"".join((header_of(placed, encoded), encoded.data))
+            placed.offset, placed.size = len(frames), len(frame)
+            frames += frame
+        if chunk.source in files:
+            files[chunk.source].add(placed)
+    if len(frames) > INLINE_STORED_MAX:
+        return None
+    return Uploaded(_contents(scanned, files, {}), {}, bytes(frames), 0, [])
+
+
+class _PackedUpload:
+    """An upload whose frames go into packs."""
+
+    def __init__(self, domain: Domain, known: Known, staging: Staging | None):
+        self._domain = domain
+        self._known = known
+        self._staging = staging
+        self._writer = PackWriter(domain)
+        self._files: dict[Scanned, FileChunks] = {}
+        self._leans: dict[PackName, None] = {}
+        self._old_packs: set[PackName] = set()
+        self._document = Document()
+        self._size = 0
+        self._staged_indexes: list[IndexName] = []
+        self._staged_at = elapsed()
+
+    def store(self, segment: Segment) -> None:
+        """Store the chunks of a segment and note where each file's went."""
+        if not segment.chunks:
+            return
+        self._known.learn(segment)
+        decisions = self._plan(segment)
+        jobs = [decision.job for decision in decisions if decision.job is not None]
+        encoded = encoding.encode(self._domain, jobs, self._bases(jobs), self._known.give_up)
+        for decision in decisions:
+            if decision.job is not None:
+                self._writer.append(decision.placed, next(encoded))
+            self._note(decision)
+        self._size += segment.size
+        if self._staging is not None and self._stage_is_due(self._staging):
+            self._stage(self._staging)
+
+    def finish(self, scanned: list[Scanned]) -> Uploaded:
+        """Wait for the packs, start index and hooks, and return what the commit needs."""
+        self._writer.finish()
+        if lost := self._domain.sightings.unusable(self._old_packs):
+            raise Unavailable(f"{len(lost)} packs that this upload leans on were collected meanwhile; log it again.")
+        names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
+        files = {source: self._files.get(source) or FileChunks(self._domain.digest_name) for source in scanned}
+        packs = sorted(set().union(*(file.packs() for file in files.values())))
+        content = Content(tuple(packs), tuple(self._leans), (*self._staged_indexes, *names))
+        numbers = {pack: number for number, pack in enumerate(packs)}
+        return Uploaded(
+            _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside
+        )
+
+    def _plan(self, segment: Segment) -> list[Decision]:
+        while True:
+            decisions = planning.plan(segment, self._known, delta=self._domain.delta)
+            packs = planning.leaned_on(decisions)
+            try:
+                refused = self._domain.sightings.unusable(packs) if packs else set()
+            except VersionedStoreError as error:
+                self._known.give_up(error)
+                refused = packs
+            if not refused:
+                self._old_packs |= packs
+                return decisions
+            self._known.refuse(refused)
+            self._known.disown(decision.placed for decision in decisions if decision.job is not None)
+
+    def _bases(self, jobs: Sequence[encoding.Job]) -> Fetched | None:
+        try:
+            return encoding.fetch_bases(self._domain, jobs)
+        except VersionedStoreError as error:
+            self._known.give_up(error)
+            return None
+
+    def _note(self, decision: Decision) -> None:
+        placed = decision.placed
+        source = decision.chunk.source
+        if source not in self._files:
+            self._files[source] = FileChunks(self._domain.digest_name)
+        self._files[source].add(placed)
+        self._document.add(placed, new=decision.job is not None)
+        self._leans.update(dict.fromkeys(place.pack for place in placed.ancestors))
+
+    def _stage_is_due(self, staging: Staging) -> bool:
+        return self._document.raw >= staging.size or elapsed() - self._staged_at >= staging.seconds
+
+    def _stage(self, staging: Staging) -> None:
+        packs = self._writer.finish()
+        names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
+        publishing.settle(beside, self._writer.bytes_sent)
+        self._staged_indexes += [name for name in names if name not in self._staged_indexes]
+        staging.commit(encode_content(Content(tuple(packs), tuple(self._leans), tuple(self._staged_indexes))))
+        self._known.forget_own()
+        self._known.samples.clear()
+        self._document = Document()
+        self._staged_at = elapsed()
+
+
+def _contents(
+    scanned: list[Scanned], files: dict[Scanned, FileChunks], numbers: dict[PackName, int]
+) -> list[FileContent]:
+    return [
+        FileContent(source.size, source.sha256, encode_location(files[source].location(numbers))) for source in scanned
+    ]
+
+
+def _size(sources: Sequence[Source]) -> int | None:
+    """Return the bytes of all sources, or None where a stream among them does not tell."""
+    total = 0
+    for source in sources:
+        if isinstance(source, bytes):
+            total += len(source)
+        elif isinstance(source, (str, os.PathLike)):
+            # A file that cannot be read is reported when it is its turn.
+            total += os.stat(source).st_size if os.path.exists(source) else 0
+        else:
+            return None
+    return total
+
+
+def _lane(size: int | None) -> AbstractContextManager[None]:
+    if size is not None and size <= _SMALL_BYTES:
+        return memory().small.held(4 * size)
+    return memory().lanes.held(_LANE_BYTES if size is None else min(_LANE_BYTES, 4 * size))

@@ -1,0 +1,166 @@
+"""Threads and memory of the whole process, shared by all uploads and downloads.
+
+Threads follow the CPU limit of the container, not of the host. After a fork the child starts with fresh pools. While
+the interpreter shuts down no thread can be started any more: work then runs in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRANSFERS_AT_ONCE = 16
+LOOKUPS_AT_ONCE = 8
+
+
+def cpu_limit() -> int:
+    """Return how many CPUs this process may use: affinity and the container's quota, at least 1."""
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except AttributeError:
+        cpus = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cpus, round(quota))) if quota else cpus
+
+
+class Pool:
+    """A named pool of threads that survives forks and the interpreter's shutdown."""
+
+    def __init__(self, name: str, size: Callable[[], int]):
+        self._name = name
+        self._size = size
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `work` in a thread of the pool, or at once where no thread can be had any more."""
+        try:
+            with self._lock:
+                if self._executor is None:
+                    self._executor = ThreadPoolExecutor(self._size(), thread_name_prefix=f"mvs-{self._name}")
+                return self._executor.submit(work, *args, **kwargs)
+        except RuntimeError:
+            return _run_here(work, *args, **kwargs)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._executor = None
+
+
+class Budget:
+    """A count of bytes that waits when it is used up; one request larger than all of it gets all of it."""
+
+    def __init__(self, total: int):
+        self.total = total
+        self._free = total
+        self._changed = threading.Condition()
+
+    def take(self, wanted: int) -> int:
+        """Wait until `wanted` bytes are free, take them and return how many were taken."""
+        taken = min(wanted, self.total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= taken)
+            self._free -= taken
+        return taken
+
+    def give(self, taken: int) -> None:
+        """Give back what `take` returned."""
+        with self._changed:
+            self._free += taken
+            self._changed.notify_all()
+
+    @contextmanager
+    def held(self, wanted: int) -> Iterator[None]:
+        """Hold `wanted` bytes within a block."""
+        taken = self.take(wanted)
+        try:
+            yield
+        finally:
+            self.give(taken)
+
+
+class Memory:
+    """How the process-wide memory budget is shared out, bytes.
+
+    `lanes` admits large uploads, `small` those that must not wait behind them; `transfers` bounds the packs and ranges
+    on their way. Whoever holds part of `transfers` needs nothing more to give it back, so no two wait for each other.
+    """
+
+    def __init__(self, total: int):
+        self.total = total
+        self.lanes = Budget(total // 2)
+        self.transfers = Budget(total * 3 // 8)
+        self.small = Budget(total // 8)
+
+
+DEFAULT_MEMORY = 256 << 20
+_MEMORY_MIN = 64 << 20
+
+
+def memory_from_environment() -> Memory:
+    """Return the budget that `MVS_MEMORY` sets ("256M", "1G" or bytes; at least 64 MiB)."""
+    from mlflow_versioned_store.content.sizes import parse_bytes
+
+    text = os.environ.get("MVS_MEMORY")
+    return Memory(max(_MEMORY_MIN, parse_bytes(text, "MVS_MEMORY")) if text else DEFAULT_MEMORY)
+
+
+_memory: Memory | None = None
+_memory_lock = threading.Lock()
+
+
+def memory() -> Memory:
+    """Return the process's memory budget."""
+    global _memory
+    with _memory_lock:
+        if _memory is None:
+            _memory = memory_from_environment()
+        return _memory
+
+
+def _new_memory_after_fork() -> None:
+    # The child has none of the threads that would give back what the parent's threads had taken.
+    global _memory, _memory_lock
+    _memory, _memory_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_memory_after_fork)
+
+computing = Pool("compute", cpu_limit)
+sending = Pool("send", lambda: TRANSFERS_AT_ONCE)
+fetching = Pool("fetch", lambda: TRANSFERS_AT_ONCE)
+looking_up = Pool("look-up", lambda: LOOKUPS_AT_ONCE)
+
+
+def _run_here(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    future: Future[T] = Future()
+    try:
+        future.set_result(work(*args, **kwargs))
+    except BaseException as error:  # noqa: BLE001 - the caller gets it from the future, as from a thread
+        future.set_exception(error)
+    return future
+
+
+def _cgroup_quota() -> float | None:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path("/sys/fs/cgroup/cpu")
+        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
+        return quota_us / int((folder / "cpu.cfs_period_us").read_text()) if quota_us > 0 else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,208 @@
+"""The facade: opening a store, its artifact roots, and what happens in them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
+
+from mlflow_versioned_store import creating, finding, keys
+from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, Item, Progress, Stored
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.opening import encryption_scope
+from mlflow_versioned_store.content.directories import Directories
+from mlflow_versioned_store.content.domain import Domain, Recent
+from mlflow_versioned_store.content.download import Reader
+from mlflow_versioned_store.content.sightings import Sightings
+from mlflow_versioned_store.errors import Unsupported, VersionedStoreError
+from mlflow_versioned_store.finding import Found
+from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.marker import Marker, check_features
+from mlflow_versioned_store.roots import Place, clean_path, place
+from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, read_settings, switch
+
+__all__ = [
+    "ArtifactRoot",
+    "Child",
+    "Folder",
+    "Item",
+    "Progress",
+    "Store",
+    "Stored",
+    "create_store",
+    "open_store",
+]
+
+_ROOTS_REMEMBERED = 256
+_log = logging.getLogger("mlflow_versioned_store")
+_lock = fork_safe_lock()
+_stores: dict[tuple[Backend, str], Store] = {}
+
+
+def open_store(uri: str, *, write: bool = False) -> tuple[Store, str]:
+    """Return the store that covers an artifact URI, and the URI's path inside it.
+
+    Stores are kept by the process and shared by its threads. A store not known yet costs one parallel round trip.
+
+    Args:
+        uri: Such as "versioned-s3://bucket/prefix/1/<run>/artifacts".
+        write: Make a store where there is none, unless `MVS_CREATE=never`.
+
+    Raises:
+        NoStore: There is none.
+        AccessDenied: Whether there is one may not be seen; set `MVS_STORE`.
+        Unsupported: It needs a newer release, or its server lacks what a store needs.
+    """
+    found = creating.find_or_create(uri) if write else finding.find(uri)
+    return _store(found), found.path
+
+
+def create_store(uri: str, *, digest: str = "blake3") -> Store:
+    """Make a store exactly at `uri`, or return the one that is there already.
+
+    Args:
+        uri: The store's location.
+        digest: "blake3", or "sha256" where only approved algorithms may be used.
+    """
+    return _store(creating.create(uri, digest=digest))
+
+
+class Store:
+    """One store: a bucket, prefix or directory with a marker.
+
+    Args:
+        found: Where it is.
+    """
+
+    def __init__(self, found: Found):
+        self._backend = found.backend
+        self._encryption = encryption_scope(found.container)
+        self._marker = found.marker
+        self._roots: OrderedDict[str, ArtifactRoot] = OrderedDict()
+        self._lock = fork_safe_lock()
+        self._sightings = Sightings(self._backend)
+        self._recent = Recent()
+        self.reader = Reader(self._backend, found.marker.digest, Directories(self._backend))
+
+    @property
+    def location(self) -> str:
+        """Where the store is, such as "s3://bucket/prefix"."""
+        return self._backend.location
+
+    @property
+    def id(self) -> str:
+        """The store's own id, 32 hex digits."""
+        return self._marker.id
+
+    @property
+    def marker(self) -> Marker:
+        """What never changes about the store."""
+        return self._marker
+
+    @property
+    def backend(self) -> Backend:
+        """The store's objects."""
+        return self._backend
+
+    @property
+    def recent(self) -> Recent:
+        """What this process wrote to or read from the store lately."""
+        return self._recent
+
+    @cached_property
+    def settings_log(self) -> Log:
+        """The log of the store's settings."""
+        return self._log(keys.SETTINGS_LOG, LOG_NAME)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """How the store is written, as this process found it first.
+
+        Where that cannot be read, the settings that lean on nothing, with one warning.
+
+        Raises:
+            Unsupported: The store needs a newer release.
+        """
+        try:
+            settings = read_settings(self.settings_log)
+        except Unsupported:
+            raise
+        except VersionedStoreError as error:
+            _log.warning("Storing plainly, since the settings of %s cannot be read: %s", self.location, error)
+            return PLAIN
+        check_features(settings.needs_to_read, self.location, "read")
+        return settings
+
+    def place(self, path: str) -> Place:
+        """Split a path of the store into artifact root and rest."""
+        return place(clean_path(path))
+
+    def root(self, name: str) -> ArtifactRoot:
+        """Return an artifact root by its name; "" is the store's own. No request."""
+        with self._lock:
+            root = self._roots.get(name)
+            if root is None:
+                root = self._roots[name] = ArtifactRoot(self, name, self._log(keys.log(name), name))
+                while len(self._roots) > _ROOTS_REMEMBERED:
+                    self._roots.popitem(last=False)
+            else:
+                self._roots.move_to_end(name)
+            return root
+
+    def roots_below(self, path: str) -> list[str]:
+        """Return the names of the artifact roots at or below a path that have a history, sorted.
+
+        One listing for each folder above the roots.
+        """
+        return sorted(self._roots_in(keys.LOGS if not path else f"{keys.LOGS}/{keys.encode_path(path)}", path))
+
+    def domain(self, artifact_root: str) -> Domain:
+        """Return the deduplication domain that uploads to an artifact root use.
+
+        Raises:
+            Unsupported: The store must not be written by this release.
+        """
+        settings = self.settings
+        check_features((*self._marker.needs_to_write, *settings.needs_to_write), self.location, "write")
+        name = self._domain_name(settings, artifact_root)
+        dedup = settings.dedup and switch("MVS_DEDUP")
+        return Domain(
+            self._backend,
+            name,
+            self._marker.chunking,
+            self._marker.digest,
+            self._sightings,
+            self._recent,
+            dedup=dedup,
+            delta=dedup and settings.delta and switch("MVS_DELTA"),
+        )
+
+    def _domain_name(self, settings: Settings, artifact_root: str) -> str:
+        scope = "all" if settings.dedup_scope == "store" else f"experiment-{artifact_root.split('/', 1)[0]}"
+        key = self._encryption
+        return f"{scope}-key-{hashlib.sha256(key.encode()).hexdigest()[:16]}" if key else scope
+
+    def _log(self, folder: str, name: str) -> Log:
+        return Log(self._backend, folder, root=name, digest=self._marker.digest)
+
+    def _roots_in(self, folder: str, path: str) -> Iterator[str]:
+        for key in self._backend.folders(folder):
+            component = key.rpartition("/")[2]
+            if component == "_c":
+                yield path
+            elif component == "_root" and not path:
+                yield ""
+            elif not component.startswith("_") and (name := keys.decode_component(component)) is not None:
+                yield from self._roots_in(f"{folder}/{component}", f"{path}/{name}" if path else name)
+
+
+def _store(found: Found) -> Store:
+    key = (found.container, found.prefix)
+    with _lock:
+        store = _stores.get(key)
+        if store is None or store.id != found.marker.id:
+            store = _stores[key] = Store(found)
+        return store

@@ -56,7 +56,7 @@ define INSTALL
 	touch $@
 endef
 
-$(VENV)/.package: WANTED = .
+$(VENV)/.package: WANTED = '.[demo]'
 $(VENV)/.test: WANTED = '.[test]'
 $(VENV)/.dev: WANTED = '.[test,dev]'
 # Releases of MLflow before SQLAlchemy 2.1 do not say so, and fail to import with it.

@@ -1,0 +1,154 @@
+"""Layers of state: what a stretch of commits did to the two tables, (path, version) and annotations.
+
+State is a stack of layers, the newest on top. A layer holds whole rows, never differences: of two layers with the
+same (path, version) the newer one is right, and the current version of a path is the one with the highest number.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from mlflow_versioned_store.history import sealed, versions
+from mlflow_versioned_store.history.columns import Table
+from mlflow_versioned_store.history.paths import check_path, sort_key
+from mlflow_versioned_store.history.versions import Rows, Version
+
+Notes: TypeAlias = Mapping[tuple[str, int], dict[str, Any]]
+
+
+class Layer(Protocol):
+    """What state asks of a layer; `key` is the `sort_key` of a path."""
+
+    def latest(self, key: str) -> Version | None:
+        """Return the version with the highest number that this layer has of a path."""
+
+    def version(self, key: str, number: int) -> Version | None:
+        """Return one version of a path."""
+
+    def versions(self, key: str) -> Sequence[Version]:
+        """Return all versions that this layer has of a path, in order."""
+
+    def scan(self, key: str) -> Iterator[Version]:
+        """Yield the `latest` of every path from `key` on, sorted."""
+
+    def notes(self) -> Notes:
+        """Return the annotations: (path, version) to keys and values; version 0 is the path as such."""
+
+
+class Delta:
+    """What one commit did, as rows; written into later commits until a checkpoint takes over.
+
+    Args:
+        number: The commit.
+        rows: Whole rows of the versions that it made or changed.
+        notes: Whole annotations that it changed.
+    """
+
+    def __init__(self, number: int, rows: Iterable[Version], notes: Notes) -> None:
+        self.number = number
+        self.rows = sorted(rows, key=lambda version: (sort_key(version.path), version.number))
+        self.notes = notes
+        self._text: bytes | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The written form, JSON."""
+        if self._text is None:
+            self._text = sealed.encode(
+                _WireDelta(self.number, versions.table(self.rows) if self.rows else None, notes_table(self.notes))
+            )
+        return self._text
+
+    @classmethod
+    def of_text(cls, text: bytes) -> Delta:
+        """Return the delta that `text` is.
+
+        Raises:
+            ValueError, TypeError, LookupError, OverflowError, msgspec.DecodeError: It is none.
+        """
+        wire = msgspec.json.decode(text, type=_WireDelta)
+        delta = cls(wire.number, Rows(wire.rows).scan("") if wire.rows else (), read_notes(wire.notes))
+        delta._text = text
+        return delta
+
+
+class Overlay:
+    """A layer in memory, for the newest commits."""
+
+    def __init__(self, rows: Iterable[Version] = (), notes: Notes | None = None) -> None:
+        self._rows: dict[str, dict[int, Version]] = {}
+        self._notes: dict[tuple[str, int], dict[str, Any]] = dict(notes or {})
+        self._sorted: list[str] | None = None
+        for version in rows:
+            self._rows.setdefault(sort_key(version.path), {})[version.number] = version
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def with_delta(self, delta: Delta) -> Overlay:
+        """Return a layer of these commits and the next one; this one stays as it is."""
+        other = Overlay()
+        other._rows = dict(self._rows)
+        other._notes = {**self._notes, **delta.notes}
+        for version in delta.rows:
+            key = sort_key(version.path)
+            other._rows[key] = {**other._rows.get(key, {}), version.number: version}
+        return other
+
+    def latest(self, key: str) -> Version | None:
+        """See `Layer`."""
+        numbered = self._rows.get(key)
+        return numbered[max(numbered)] if numbered else None
+
+    def version(self, key: str, number: int) -> Version | None:
+        """See `Layer`."""
+        return self._rows.get(key, {}).get(number)
+
+    def versions(self, key: str) -> Sequence[Version]:
+        """See `Layer`."""
+        numbered = self._rows.get(key, {})
+        return [numbered[number] for number in sorted(numbered)]
+
+    def scan(self, key: str) -> Iterator[Version]:
+        """See `Layer`."""
+        if self._sorted is None:
+            self._sorted = sorted(self._rows)
+        for at in range(bisect_left(self._sorted, key), len(self._sorted)):
+            numbered = self._rows[self._sorted[at]]
+            yield numbered[max(numbered)]
+
+    def all_rows(self) -> Iterator[Version]:
+        """Yield every row, in no order."""
+        for numbered in self._rows.values():
+            yield from numbered.values()
+
+    def notes(self) -> Notes:
+        """See `Layer`."""
+        return self._notes
+
+
+class _WireDelta(msgspec.Struct, omit_defaults=True):
+    number: int
+    rows: Table | None = None
+    notes: list[tuple[str, int, dict[str, Any]]] = []
+
+
+def notes_table(notes: Notes) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return the written form of annotations, sorted."""
+    return [(path, number, notes[path, number]) for path, number in sorted(notes)]
+
+
+def read_notes(table: Sequence[tuple[str, int, dict[str, Any]]]) -> Notes:
+    """Return the annotations in `table`.
+
+    Raises:
+        ValueError: A path in it is not clean.
+    """
+    for path, _, _ in table:
+        if path:
+            check_path(path)
+    return {(path, number): note for path, number, note in table}

@@ -1,0 +1,199 @@
+"""From drafts to changes: which version each entry makes, and what it ends, in the state that the commit finds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mlflow_versioned_store.errors import NotFound
+from mlflow_versioned_store.history.addresses import check_alias, format_address
+from mlflow_versioned_store.history.folding import Fold
+from mlflow_versioned_store.history.paths import ancestors, sort_key
+from mlflow_versioned_store.history.records import (
+    ACTION_OF,
+    NAMED_UNCHANGED_MAX,
+    Action,
+    Change,
+    Draft,
+    DraftEntry,
+    Entry,
+    Unchanged,
+)
+from mlflow_versioned_store.history.state import ALIAS
+from mlflow_versioned_store.history.versions import Version
+
+
+class Appended(NamedTuple):
+    """What became of a draft.
+
+    Args:
+        commit: The commit that holds it.
+        change: Which change of that commit it is, from 0.
+        versions: For each entry of the draft the version that it made, found current or is about; None for a
+            deletion (see `deleted`) and for an annotation of a path as such.
+        unchanged: For each entry of the draft whether it was current already.
+        deleted: The versions that tombstones ended: those asked for, and files and folders that gave way to another.
+    """
+
+    commit: int
+    change: int
+    versions: tuple[Version | None, ...]
+    unchanged: tuple[bool, ...]
+    deleted: tuple[Version, ...]
+
+
+class Numbered(NamedTuple):
+    """A draft as a change, and what its caller will be told once it is committed."""
+
+    change: Change
+    appended: Appended
+
+
+def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
+    """Return `draft` as change number `index` of the commit that `fold` folds, and fold it.
+
+    Raises:
+        NotFound: It is about a version or path that is not there.
+        InvalidInput: It can never work.
+    """
+    numbering = _Numbering(fold)
+    action = ACTION_OF[draft.operation]
+    for entry in draft.entries:
+        if action == "make":
+            numbering.make(entry)
+        elif action == "delete":
+            numbering.delete(entry)
+        elif action == "annotate":
+            numbering.annotate(entry)
+        elif action == "read":
+            numbering.add(
+                Entry(entry.path, action, entry.version, entry.kind, entry.size, entry.sha256, note=entry.note)
+            )
+        else:
+            numbering.mean(entry, action)
+    # Stable: entries of one path keep their order, which is all the order that means anything.
+    entries = tuple(sorted(numbering.entries, key=lambda entry: sort_key(entry.path)))
+    fold.apply(entries, index)
+    change = Change(
+        id=draft.id,
+        operation=draft.operation,
+        entries=entries,
+        unchanged=_summary(numbering.unchanged),
+        content=draft.content,
+        who=draft.who,
+        context=draft.context,
+        note=draft.note,
+    )
+    return Numbered(change, numbering.appended(fold, index))
+
+
+class _Numbering:
+    def __init__(self, fold: Fold) -> None:
+        self._now = Fold(fold, fold.number, fold.time)
+        self.entries: list[Entry] = []
+        self.unchanged: list[tuple[str, int]] = []
+        self._deleted: list[tuple[str, int]] = []
+        self._results: list[tuple[str, int] | None] = []
+        self._is_unchanged: list[bool] = []
+        self._known_folders: set[str] = set()
+
+    def make(self, entry: DraftEntry) -> None:
+        current = self._now.latest(entry.path)
+        number = 1 if current is None else current.number + 1
+        if current is not None and _is_same(current, entry):
+            self.unchanged.append((entry.path, current.number))
+            self._is_unchanged.append(True)
+            self._results.append((entry.path, current.number))
+            return
+        self._make_way(entry)
+        made = Entry(entry.path, "make", number, entry.kind, entry.size, entry.sha256, entry.at, entry.note)
+        self.add(made, result=(entry.path, number))
+
+    def delete(self, entry: DraftEntry) -> None:
+        current = self._now.latest(entry.path) if entry.path else None
+        if current is not None and current.status == "live":
+            self._end(current)
+        if entry.kind == "folder":
+            for version in list(self._now.below(entry.path)):
+                self._end(version)
+        self._results.append(None)
+        self._is_unchanged.append(False)
+
+    def annotate(self, entry: DraftEntry) -> None:
+        path, number = entry.path, entry.version
+        there = self._now.version(path, number) if number else self._is_known(path)
+        if not there:
+            what = f"version {number} of {path!r}" if number else repr(path)
+            raise NotFound(f"There is no {what} in {self._now.root!r} to annotate; name one that exists.")
+        for key, value in (entry.note or {}).items():
+            if key.startswith(ALIAS):
+                check_alias(key.removeprefix(ALIAS), value)
+                self._check_target(path, value)
+        self.add(Entry(path, "annotate", number, note=entry.note), result=(path, number) if number else None)
+
+    def mean(self, entry: DraftEntry, action: Action) -> None:
+        if self._now.version(entry.path, entry.version) is None:
+            raise NotFound(f"There is no version {entry.version} of {entry.path!r} in {self._now.root!r}.")
+        meant = Entry(entry.path, action, entry.version, at=entry.at, note=entry.note)
+        self.add(meant, result=(entry.path, entry.version))
+
+    def add(self, entry: Entry, result: tuple[str, int] | None = None) -> None:
+        self._record(entry)
+        self._results.append(result)
+        self._is_unchanged.append(False)
+
+    def appended(self, fold: Fold, index: int) -> Appended:
+        return Appended(
+            commit=fold.number,
+            change=index,
+            versions=tuple(fold.version(*result) if result else None for result in self._results),
+            unchanged=tuple(self._is_unchanged),
+            deleted=tuple(version for place in self._deleted if (version := fold.version(*place)) is not None),
+        )
+
+    def _make_way(self, entry: DraftEntry) -> None:
+        # A path is a file or a folder, never both: what it was ends in the same change.
+        for folder in ancestors(entry.path):
+            if folder in self._known_folders:
+                break
+            self._known_folders.add(folder)
+            current = self._now.latest(folder)
+            if current is not None and current.status == "live" and current.kind == "file":
+                self._end(current)
+        if entry.kind == "file":
+            self._known_folders.discard(entry.path)
+            for version in list(self._now.below(entry.path)):
+                self._end(version)
+
+    def _end(self, version: Version) -> None:
+        self._deleted.append((version.path, version.number))
+        self._record(Entry(version.path, "delete", version.number, version.kind))
+
+    def _record(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._now.apply((entry,), 0)
+
+    def _is_known(self, path: str) -> bool:
+        return not path or self._now.latest(path) is not None or next(self._now.below(path), None) is not None
+
+    def _check_target(self, path: str, value: object) -> None:
+        if not isinstance(value, str):
+            return
+        number = int(value[1:])
+        exists = self._now.version(path, number) is not None if value[0] == "v" else number <= self._now.number
+        if not exists:
+            raise NotFound(f"An alias of {path!r} cannot stand for {value!r}, which does not exist.")
+
+
+def _is_same(current: Version, entry: DraftEntry) -> bool:
+    return current.status == "live" and current.kind == entry.kind and current.sha256 == entry.sha256
+
+
+def _summary(unchanged: Sequence[tuple[str, int]]) -> Unchanged | None:
+    if not unchanged:
+        return None
+    addresses = sorted(format_address(path, number) for path, number in unchanged)
+    digest = hashlib.sha256("".join(f"{address}\n" for address in addresses).encode()).hexdigest()
+    named = tuple(addresses) if len(addresses) <= NAMED_UNCHANGED_MAX else ()
+    return Unchanged(count=len(addresses), sha256=digest, addresses=named)

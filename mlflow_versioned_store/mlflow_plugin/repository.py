@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import AsyncIterable, Iterator
 from contextlib import closing, contextmanager
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -181,7 +181,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             with closing(TransferBar("Uploading artifacts", logged.size)) as bar:
                 self._tree_to_write().upload(logged.items, bar)
 
-    def _log_body(self, body: IO[bytes], name: str, artifact_path: str | None) -> None:
+    def _log_body(self, body: BinaryIO, name: str, artifact_path: str | None) -> None:
         # Closes the body itself: the coroutine that waits for this thread may be cancelled before it is done.
         with body:
             path = paths.joined(paths.writing(artifact_path), os.path.basename(name))

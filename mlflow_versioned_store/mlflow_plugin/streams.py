@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterable
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 try:
     from mlflow.store.artifact.artifact_repo import StreamUploadMixin
@@ -22,7 +22,7 @@ MEMORY_BYTES_MAX = 8 * 1024 * 1024
 _HANDOVER_BYTES = 1024 * 1024
 
 
-def received(stream: BinaryIO) -> IO[bytes]:
+def received(stream: BinaryIO) -> BinaryIO:
     """Return a copy of all of `stream`: in memory up to `MEMORY_BYTES_MAX`, then in a temporary file."""
     body = _body()
     try:
@@ -34,7 +34,7 @@ def received(stream: BinaryIO) -> IO[bytes]:
     return body
 
 
-async def received_async(chunks: AsyncIterable[bytes]) -> IO[bytes]:
+async def received_async(chunks: AsyncIterable[bytes]) -> BinaryIO:
     """Return a copy of all `chunks`, written by a thread so that the event loop never waits for a disk."""
     body = _body()
     try:
@@ -54,5 +54,5 @@ async def received_async(chunks: AsyncIterable[bytes]) -> IO[bytes]:
     return body
 
 
-def _body() -> IO[bytes]:
-    return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES_MAX, prefix="mvs-"))
+def _body() -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES_MAX, prefix="mvs-"))

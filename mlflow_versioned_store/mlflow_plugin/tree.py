@@ -9,9 +9,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mlflow_versioned_store import context
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.mlflow_plugin.origin import origin
 from mlflow_versioned_store.mlflow_plugin.paths import joined
 from mlflow_versioned_store.roots import Place, clean_path, place
 from mlflow_versioned_store.store import ArtifactRoot, Folder, Item, Progress, Store
@@ -64,7 +64,7 @@ class Tree:
                 raise InvalidInput(f"{item.path!r} is where an artifact root is; log into it, not in its place.")
             changes.setdefault(at.root, []).append(Item(at.path, item.source))
         for name, changed in changes.items():
-            self._store.root(name).upload(changed, context=context.here(name), progress=progress)
+            self._store.root(name).upload(changed, context=origin(name), progress=progress)
 
     def children(self, path: str) -> list[Entry]:
         """Return what lies directly inside a folder, sorted by name; nothing for a file or what does not exist."""
@@ -105,10 +105,10 @@ class Tree:
         at = self._place(path)
         if "@" in at.path:
             self._refuse_address(at)
-        count = self._store.root(at.root).delete(at.path, context=context.here(at.root))
+        count = self._store.root(at.root).delete(at.path, context=origin(at.root))
         if not at.root:
             for _, root in self._roots_below(at.path):
-                count += root.delete("", context=context.here(root.name))
+                count += root.delete("", context=origin(root.name))
         return count
 
     def _place(self, path: str) -> Place:

@@ -26,7 +26,7 @@ from tests.servers.moto import Moto
 from tests.servers.rclone import RcloneS3
 from tests.servers.s3 import S3Server
 from tests.servers.toxiproxy import Toxiproxy
-from tests.servers.tracking import Tracking, TrackingServer
+from tests.servers.tracking import Tracking, TrackingServer, mlflow_at
 from tests.servers.versitygw import Versitygw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -205,30 +205,26 @@ def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tracking(tracking_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracking]:
     """MLflow in this process, tracking into an empty database of this test; `mlflow.…` calls go there."""
-    import mlflow
-
     shutil.copy(tracking_database, tmp_path / "tracking.db")
-    uri = f"sqlite:///{tmp_path / 'tracking.db'}"
     monkeypatch.chdir(tmp_path)
-    previous = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    yield Tracking(uri)
-    while mlflow.active_run() is not None:
-        mlflow.end_run()
-    mlflow.set_tracking_uri(previous[0])
-    mlflow.set_registry_uri(previous[1])
+    uri = f"sqlite:///{tmp_path / 'tracking.db'}"
+    with mlflow_at(uri):
+        yield Tracking(uri)
 
 
 @pytest.fixture
 def mlflow_server(tracking_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Start `mlflow server`s: `mlflow_server(destination, workers=4, environment=None)` returns a `TrackingServer`."""
+    """Start `mlflow server`s: `mlflow_server(destination, workers=4, environment=None)` returns a `TrackingServer`.
+
+    `mlflow.…` calls go to the last one that was started.
+    """
     with ExitStack() as servers:
 
         def start(artifacts_destination: str, **options: Any) -> TrackingServer:
             folder = tmp_path_factory.mktemp("mlflow-server")
             server = TrackingServer(folder, tracking_database, artifacts_destination, **options)
             servers.callback(server.stop)
+            servers.enter_context(mlflow_at(server.uri))
             return server
 
         yield start

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,26 @@ from tests.servers.process import Process, answers, free_port
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+
+@contextmanager
+def mlflow_at(uri: str) -> Iterator[None]:
+    """Send this process's `mlflow.…` calls to a tracking URI; afterwards nothing of it is remembered."""
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield
+    finally:
+        while mlflow.active_run() is not None:
+            mlflow.end_run()
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # the way to unset it
+        mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+        # `set_experiment` keeps the id, which means another experiment, or none, in the next database.
+        mlflow.tracking.fluent._active_experiment_id = None
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
+            os.environ.pop(name, None)
 
 
 class Tracking:

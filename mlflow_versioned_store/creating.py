@@ -66,8 +66,8 @@ def _make(container: Backend, prefix: str, digest: str) -> Marker:
     backend = ScopedBackend(container, prefix)
     if next(backend.list(keys.LOGS, limit=1), None) is not None:
         return _lost_race(backend) or _refuse_without_marker(backend)
-    probe(backend, keys.PROBES)
-    check_lifecycle(container, f"{prefix}/{keys.RESERVED}/" if prefix else f"{keys.RESERVED}/")
+    probe(backend)
+    check_lifecycle(backend)
     made = marker.new_marker(backend.location, digest)
     try:
         backend.put(keys.MARKER, marker.encode(made), create=True)

@@ -10,9 +10,9 @@ from functools import cached_property
 
 from mlflow_versioned_store import creating, finding, keys
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, Item, Progress, Stored
+from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.forks import fork_safe_lock
-from mlflow_versioned_store.backends.opening import encryption_scope
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
@@ -79,7 +79,6 @@ class Store:
 
     def __init__(self, found: Found):
         self._backend = found.backend
-        self._encryption = encryption_scope(found.container)
         self._marker = found.marker
         self._roots: OrderedDict[str, ArtifactRoot] = OrderedDict()
         self._lock = fork_safe_lock()
@@ -182,8 +181,15 @@ class Store:
 
     def _domain_name(self, settings: Settings, artifact_root: str) -> str:
         scope = "all" if settings.dedup_scope == "store" else f"experiment-{artifact_root.split('/', 1)[0]}"
-        key = self._encryption
-        return f"{scope}-key-{hashlib.sha256(key.encode()).hexdigest()[:16]}" if key else scope
+        return f"{scope}-{self._key_name}" if self._key_name else scope
+
+    @cached_property
+    def _key_name(self) -> str:
+        """A short name of the encryption key that uploads ask for; "" for the bucket's default."""
+        if not self.location.startswith("s3://"):
+            return ""
+        key = s3_config.encryption_scope(s3_config.resolve())
+        return f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}" if key else ""
 
     def _log(self, folder: str, name: str) -> Log:
         return Log(self._backend, folder, root=name, digest=self._marker.digest)

@@ -17,7 +17,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = "mlflow_versioned_store"
 SCHEMES = ("s3", "file", "gs", "az", "hdfs", "memory")
-EXTRAS = {"minio", "gcs", "azure", "hdfs", "test", "dev"}
+EXTRAS = {"minio", "gcs", "azure", "hdfs", "demo", "test", "dev"}
 
 
 @pytest.fixture(scope="module")

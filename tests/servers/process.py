@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -106,7 +105,7 @@ class Process:
     def stop(self) -> None:
         """End the server and all it started: politely first, then for certain."""
         if self._child is not None:
-            self._signal(signal.SIGTERM)
+            reaper.end(self._child.pid, politely=True)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_SECONDS_MAX)
             self.kill()
@@ -114,7 +113,7 @@ class Process:
     def kill(self) -> None:
         """End the server and all it started as a crash would."""
         if self._child is not None:
-            self._signal(signal.SIGKILL)
+            reaper.end(self._child.pid)
             self._child.wait()
             reaper.forget(self._child.pid)
             self._child = None
@@ -122,8 +121,3 @@ class Process:
     def tail(self, lines: int = 40) -> str:
         """Return the end of the server's log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def _signal(self, number: int) -> None:
-        assert self._child is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, number)

@@ -26,6 +26,15 @@ def forget(group: int) -> None:
     _tell(f"-{group}")
 
 
+def end(group: int, *, politely: bool = False) -> None:
+    """End a process group; one that has ended already is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            os.kill(group, signal.SIGTERM)  # there are no groups, and nothing is polite
+        else:
+            os.killpg(group, signal.SIGTERM if politely else signal.SIGKILL)
+
+
 def _tell(message: str) -> None:
     global _reaper
     if _reaper is None:
@@ -48,8 +57,7 @@ def _reap() -> None:
         group = int(line[1:])
         groups.add(group) if line[0] == "+" else groups.discard(group)
     for group in groups:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+        end(group)
 
 
 if __name__ == "__main__":

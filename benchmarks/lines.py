@@ -87,9 +87,15 @@ def _down(line: str, name: str, size: int, run: str = "a") -> Step:
     return Step(line, "download", {"name": f"data/{name}" if name else "data", "size": size}, run)
 
 
+def _store(inputs: Data, line: str | None = None) -> Step:
+    """A first small upload: it makes the store, which happens once in all its life."""
+    return _file(line, inputs.random(1024, seed=4), "first.bin", "other", warm=line is None)
+
+
 def _random(inputs: Data) -> list[Step]:
     first, second = inputs.random(), inputs.inserted()
     return [
+        _store(inputs),
         _file("random-first", first, "random.bin"),
         _file("random-again", first, "random.bin", "b"),
         _down("random-download", "random.bin", size_of(first)),
@@ -100,6 +106,7 @@ def _random(inputs: Data) -> list[Step]:
 
 def _csv(inputs: Data) -> list[Step]:
     return [
+        _store(inputs),
         _file("csv-first", inputs.csv(), "churn.csv"),
         _file("csv-edited", inputs.csv((1,)), "churn.csv"),
         _file("csv-edited-elsewhere", inputs.csv((2,)), "churn.csv", "b"),
@@ -109,27 +116,27 @@ def _csv(inputs: Data) -> list[Step]:
 def _small(inputs: Data) -> list[Step]:
     folder = inputs.small_files()
     return [
+        _store(inputs),
         Step("small-first", "log_folder", {"path": str(folder)}),
         Step("small-again", "log_folder", {"path": str(folder)}, "b"),
         _down("small-download", "", size_of(folder)),
     ]
 
 
-def _texts(_: Data) -> list[Step]:
-    return [Step("texts", "log_texts", {"count": 100})]
+def _texts(inputs: Data) -> list[Step]:
+    return [_store(inputs), Step("texts", "log_texts", {"count": 100})]
 
 
 def _cold(inputs: Data) -> list[Step]:
     return [
-        # Another run first, so that the store exists, as it does all its life but once.
-        _file(None, inputs.random(1024, seed=4), "first.bin", "b"),
+        _store(inputs, "cold-store"),
         _file("cold-1k", inputs.random(1024, seed=5), "small.bin", warm=False),
-        _file("cold-1m", inputs.random(1_000_000, seed=6), "medium.bin", "c", warm=False),
+        _file("cold-1m", inputs.random(1_000_000, seed=6), "medium.bin", "b", warm=False),
     ]
 
 
-def _model(_: Data) -> list[Step]:
-    return [Step("log-model", "log_model"), Step("load-model", "load_model")]
+def _model(inputs: Data) -> list[Step]:
+    return [_store(inputs), Step("log-model", "log_model"), Step("load-model", "load_model")]
 
 
 def _server(inputs: Data) -> list[Step]:
@@ -143,8 +150,11 @@ def _server(inputs: Data) -> list[Step]:
     ]
 
 
-def _writers(_: Data) -> list[Step]:
-    return [Step("writers", "log_by_threads", {"threads": 16}, each=tuple({"process": number} for number in range(16)))]
+def _writers(inputs: Data) -> list[Step]:
+    return [
+        _store(inputs),
+        Step("writers", "log_by_threads", {"threads": 16}, each=tuple({"process": number} for number in range(16))),
+    ]
 
 
 def _commits(_: Data) -> list[Step]:
@@ -157,6 +167,7 @@ def _commits(_: Data) -> list[Step]:
 def _versions(inputs: Data) -> list[Step]:
     table = inputs.csv()
     return [
+        _store(inputs),
         _file("versions-log-first", table, "churn.csv"),
         Step("versions-log-more", "log_edits", {"path": str(table), "name": "churn.csv", "count": 99}),
         _down("versions-first", "churn.csv@@v1", size_of(table)),
@@ -202,7 +213,9 @@ LINES = (
     Line("random-download", "download of the 512 MiB file", 1.0),
     Line("random-download-v2", "download of its version 2", 1.0),
     Line("small-download", "download of the 10,000 files", 30),
-    Line("texts", "100 × `log_text` in one run", 1.0, requests=100),
+    # One request each, and a checkpoint every 64 commits.
+    Line("texts", "100 × `log_text` in one run", 1.0, requests=102),
+    Line("cold-store", "a cold process that logs 1 KB into a store that is not there yet"),
     Line("cold-1k", "a cold process that logs one 1 KB file", 0.8),
     Line("cold-1m", "a cold process that logs one 1 MB file", 0.7, requests=6),
     Line("log-model", "`log_model` of a small scikit-learn model", 1.0),
@@ -234,7 +247,7 @@ SCENARIOS = (
     Scenario("csv", ("csv-first", "csv-edited", "csv-edited-elsewhere"), _csv),
     Scenario("small", ("small-first", "small-again", "small-download"), _small),
     Scenario("texts", ("texts",), _texts),
-    Scenario("cold", ("cold-1k", "cold-1m"), _cold),
+    Scenario("cold", ("cold-store", "cold-1k", "cold-1m"), _cold),
     Scenario("model", ("log-model", "load-model"), _model),
     Scenario(
         "server",

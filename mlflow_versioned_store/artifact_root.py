@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.scan import Source, size_up_to
 from mlflow_versioned_store.content.sinks import FileSink, MemorySink
 from mlflow_versioned_store.content.upload import FileContent, Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
@@ -43,7 +43,7 @@ class Item(NamedTuple):
     """
 
     path: str
-    source: str | os.PathLike[str] | bytes | BinaryIO | None
+    source: Source | None
 
 
 class Stored(NamedTuple):
@@ -119,11 +119,11 @@ class ArtifactRoot:
             VersionedStoreError: The store refused or failed; nothing is visible of the change.
         """
         paths = _checked_paths(items)
-        files = [item for item in items if item.source is not None]
+        sources = [item.source for item in items if item.source is not None]
         uploaded = upload(
             self._store.domain(self.name),
-            [item.source for item in files if item.source is not None],
-            hints=self._hints(files, paths),
+            sources,
+            hints=self._hints(sources, paths),
             on_read=progress.add if progress else None,
             staging=self._staging(context),
         )
@@ -232,9 +232,10 @@ class ArtifactRoot:
             return bytes(sink.data)
         return self._reading.read_range(version, start, stop) if start < stop else b""
 
-    def _hints(self, files: Sequence[Item], paths: Sequence[str]) -> list[IndexName]:
+    def _hints(self, sources: Sequence[Source], paths: Sequence[str]) -> list[IndexName]:
         """Return the indexes of the current versions of `paths`: where new content most likely comes from."""
-        if not _is_worth_a_look(files) or not self._store.domain(self.name).dedup:
+        small = size_up_to(sources, _LOOKED_UP_FROM) < _LOOKED_UP_FROM
+        if small or not self._store.domain(self.name).dedup:
             return []
         try:
             state = self._log.state()
@@ -289,18 +290,3 @@ def _checked_paths(items: Sequence[Item]) -> list[str]:
                 raise InvalidInput(f"{folder!r} is uploaded as a file and as the folder of {path!r}; rename one.")
             folder = folder.rpartition("/")[0]
     return paths
-
-
-def _is_worth_a_look(files: Sequence[Item]) -> bool:
-    total = 0
-    for item in files:
-        if isinstance(item.source, bytes):
-            total += len(item.source)
-        elif isinstance(item.source, (str, os.PathLike)):
-            # A file that is not there is reported when it is read.
-            total += os.path.getsize(item.source) if os.path.exists(item.source) else 0
-        else:
-            return True
-        if total > _LOOKED_UP_FROM:
-            return True
-    return False

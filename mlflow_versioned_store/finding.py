@@ -12,7 +12,7 @@ from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.content.workers import looking_up
-from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NoStore, NotFound
+from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, InvalidInput, NoStore, NotFound
 from mlflow_versioned_store.marker import Marker
 
 _REMEMBERED = 1024
@@ -109,6 +109,8 @@ def _probe(container: Backend, candidates: list[str]) -> tuple[str, Marker] | No
         try:
             if (known := probe.result()) is None:
                 continue
+        except CredentialsMissing:
+            raise
         except AccessDenied as error:
             denied = denied or error
             continue

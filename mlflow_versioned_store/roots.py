@@ -21,6 +21,8 @@ _RUN = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"m-[0-9a-f]+")
 _TRACE = re.compile(r"tr-[0-9a-f]+")
 PATH_BYTES_MAX = 4096
+# Whatever may be wrong with a path of ASCII characters; most have nothing of it, and thousands are checked at a time.
+_ODD = re.compile(rf"(?:^|/)(?:\.{{0,2}}|{RESERVED})(?:/|$)|[\0\\]")
 
 
 class Place(NamedTuple):
@@ -62,6 +64,8 @@ def clean_path(path: str) -> str:
         InvalidInput: A component is empty, ".", ".." or reserved, or the path is too long or has a NUL or a backslash.
     """
     stripped = path.strip("/")
+    if _ODD.search(stripped) is None and len(stripped) <= PATH_BYTES_MAX and stripped.isascii():
+        return stripped
     if not stripped:
         return ""
     if len(stripped.encode("utf-8", "surrogatepass")) > PATH_BYTES_MAX:

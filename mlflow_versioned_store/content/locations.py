@@ -98,9 +98,10 @@ def encode_location(location: Location) -> Any:
     """Return the JSON form of a location."""
     match location:
         case Packed(extents, None):
-            return [list(extent) for extent in extents]
+            # Tuples of numbers, unlike lists, are no work for the garbage collector.
+            return tuple(map(tuple, extents))
         case Packed(extents, tree):
-            return {"extents": [list(extent) for extent in extents], "tree": tree}
+            return {"extents": tuple(map(tuple, extents)), "tree": tree}
         case Native(key, s3_version_id):
             return _without_none({"native": key, "s3_version_id": s3_version_id})
         case Reference(uri, s3_version_id, e_tag):

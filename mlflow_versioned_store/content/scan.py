@@ -6,7 +6,9 @@ compared after reading, and a file that changed meanwhile is read again, then re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,23 @@ _READS_OF_A_CHANGING_FILE = 3
 # Handing work to another thread costs more than hashing this much.
 _HASH_ELSEWHERE_FROM = 256 << 10
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def size_up_to(sources: Iterable[Source], limit: int) -> int:
+    """Return the bytes of all sources, or `limit` once they reach it; a stream counts as that many."""
+    total = 0
+    for source in sources:
+        if isinstance(source, bytes):
+            total += len(source)
+        elif isinstance(source, (str, os.PathLike)):
+            # A file that cannot be read is reported when it is its turn.
+            with contextlib.suppress(OSError):
+                total += os.stat(source).st_size
+        else:
+            return limit
+        if total >= limit:
+            return limit
+    return total
 
 
 class Scanned:
@@ -98,7 +117,7 @@ class Scanner:
         if segment.chunks:
             yield segment
 
-    def _chunks(self, source: Source) -> Iterator[Chunk]:
+    def _chunks(self, source: Source) -> Iterable[Chunk]:
         if isinstance(source, bytes):
             self._on_read(len(source))
             return self._in_memory(source)
@@ -106,15 +125,16 @@ class Scanner:
             return self._of_file(os.fspath(source))
         return self._of_stream(source)
 
-    def _in_memory(self, data: Buffer) -> Iterator[Chunk]:
+    def _in_memory(self, data: bytes) -> Iterable[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
         scanned.size = len(data)
         scanned.sha256 = hashlib.sha256(data).hexdigest()
+        if len(data) <= self._smallest:
+            return (self._chunk(scanned, data),) if data else ()
         view = memoryview(data)
-        ends = [len(view)] if 0 < len(view) <= self._smallest else self._cutter.cut(view, final=True)
-        for start, end in zip([0, *ends], ends, strict=False):
-            yield self._chunk(scanned, view[start:end])
+        ends = self._cutter.cut(view, final=True)
+        return (self._chunk(scanned, view[start:end]) for start, end in zip([0, *ends], ends, strict=False))
 
     def _of_file(self, path: str) -> Iterator[Chunk]:
         for _ in range(_READS_OF_A_CHANGING_FILE):
@@ -130,7 +150,7 @@ class Scanner:
             except OSError as error:
                 raise LocalStorageFailed(f"{path} cannot be read: {error.strerror}.", key=path) from error
             read = self.scanned[-1].size
-            if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns) and read == after.st_size:
+            if read == after.st_size == before.st_size and before.st_mtime_ns == after.st_mtime_ns:
                 return
             # What was read stays behind unreferenced; the next reading stands for the source.
             del self.scanned[kept:]
@@ -139,16 +159,14 @@ class Scanner:
             key=path,
         )
 
-    def _of_descriptor(self, descriptor: int, size: int) -> Iterator[Chunk]:
+    def _of_descriptor(self, descriptor: int, size: int) -> Iterable[Chunk]:
         if size > BLOCK_BYTES:
-            with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
-                yield from self._of_stream(stream)
-            return
-        data = os.read(descriptor, size + 1)
-        while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
+            return self._of_stream(io.FileIO(descriptor, closefd=False))
+        data = os.read(descriptor, size) if size else os.read(descriptor, BLOCK_BYTES)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
         self._on_read(len(data))
-        yield from self._in_memory(data)
+        return self._in_memory(data)
 
     def _of_stream(self, stream: BinaryIO) -> Iterator[Chunk]:
         scanned = Scanned()
@@ -172,7 +190,7 @@ class Scanner:
                 break
         scanned.sha256 = sha256.hexdigest()
 
-    def _chunk(self, scanned: Scanned, data: memoryview) -> Chunk:
+    def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))
 
 

@@ -6,7 +6,6 @@ before the commit that its caller makes from the result.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -28,7 +27,7 @@ from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_o
 from mlflow_versioned_store.content.packs import PackName
 from mlflow_versioned_store.content.planning import Decision
 from mlflow_versioned_store.content.publishing import Document
-from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanned, Scanner, Segment, Source
+from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanned, Scanner, Segment, Source, size_up_to
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
@@ -107,9 +106,9 @@ def upload(
         VersionedStoreError: The store refused or failed.
     """
     scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore)
-    size = _size(sources)
+    size = size_up_to(sources, SEGMENT_BYTES + 1)
     with _lane(size):
-        segments = scanner.segments() if size is not None and size <= SEGMENT_BYTES else ahead(scanner.segments())
+        segments = scanner.segments() if size <= SEGMENT_BYTES else ahead(scanner.segments())
         first = list(islice(segments, 2))
         if sum(segment.size for segment in first) <= INLINE_RAW_MAX:
             inline = _inline(domain, scanner.scanned, first)
@@ -211,12 +210,13 @@ class _PackedUpload:
 
     def _note(self, decision: Decision) -> None:
         placed = decision.placed
-        source = decision.chunk.source
-        if source not in self._files:
-            self._files[source] = FileChunks(self._domain.digest_name)
-        self._files[source].add(placed)
+        file = self._files.get(decision.chunk.source)
+        if file is None:
+            file = self._files[decision.chunk.source] = FileChunks(self._domain.digest_name)
+        file.add(placed)
         self._document.add(placed, new=decision.job is not None)
-        self._leans.update(dict.fromkeys(place.pack for place in placed.ancestors))
+        for place in placed.ancestors:
+            self._leans[place.pack] = None
 
     def _stage_is_due(self, staging: Staging) -> bool:
         return self._document.raw >= staging.size or elapsed() - self._staged_at >= staging.seconds
@@ -241,21 +241,7 @@ def _contents(
     ]
 
 
-def _size(sources: Sequence[Source]) -> int | None:
-    """Return the bytes of all sources, or None where a stream among them does not tell."""
-    total = 0
-    for source in sources:
-        if isinstance(source, bytes):
-            total += len(source)
-        elif isinstance(source, (str, os.PathLike)):
-            # A file that cannot be read is reported when it is its turn.
-            total += os.stat(source).st_size if os.path.exists(source) else 0
-        else:
-            return None
-    return total
-
-
-def _lane(size: int | None) -> AbstractContextManager[None]:
-    if size is not None and size <= _SMALL_BYTES:
+def _lane(size: int) -> AbstractContextManager[None]:
+    if size <= _SMALL_BYTES:
         return memory().small.held(4 * size)
-    return memory().lanes.held(_LANE_BYTES if size is None else min(_LANE_BYTES, 4 * size))
+    return memory().lanes.held(min(_LANE_BYTES, 4 * size))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from mlflow_versioned_store.backends import forks
+from mlflow_versioned_store.backends.azure import open_azure
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.files import FilesBackend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.backends.s3 import open_s3
+from mlflow_versioned_store.backends.s3_config import resolve
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.testing.backend_contract import BackendContract, Subject
+from tests.servers.azurite import Azurite
+from tests.servers.fake_gcs import FakeGcs
 from tests.servers.s3 import S3Server
 
 
@@ -130,6 +138,83 @@ class TestMoto(S3Contract):
     def server(self, moto_server: S3Server) -> S3Server:
         """Return the server."""
         return moto_server
+
+
+class TestMinioThroughBoto3(S3Contract):
+    """MinIO as a forked child reaches it."""
+
+    @pytest.fixture(scope="class")
+    def server(self, minio: S3Server) -> S3Server:
+        """Return the server."""
+        return minio
+
+    @pytest.fixture(scope="class")
+    def subject(self, server: S3Server, bucket: str) -> Subject:
+        """A bucket through boto3, with the parent's backend as the side door."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in server.environment().items():
+                patch.setenv(name, value)
+            side, _ = open_container(f"versioned-s3://{bucket}")
+            patch.setattr(forks, "_lost", True)
+            backend = open_s3(bucket, resolve())
+        return Subject(backend, lambda key, data: put(side, key, data), lambda key: get(side, key))
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+class TestGcsThroughGcsfs(BackendContract):
+    """Google Cloud Storage's JSON interface, on fake-gcs-server."""
+
+    @pytest.fixture(scope="class")
+    def subject(self, fake_gcs: FakeGcs) -> Subject:
+        """A bucket, with plain HTTP as the side door."""
+        bucket = fake_gcs.new_bucket()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in fake_gcs.environment().items():
+                patch.setenv(name, value)
+            backend, _ = open_container(f"versioned-gs://{bucket}")
+
+        def side_put(key: str, data: bytes) -> None:
+            url = f"{fake_gcs.endpoint}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(key, safe='')}"
+            urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=10).close()
+
+        def side_get(key: str) -> bytes:
+            url = f"{fake_gcs.endpoint}/storage/v1/b/{bucket}/o/{quote(key, safe='')}?alt=media"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                data: bytes = answer.read()
+            return data
+
+        return Subject(backend, side_put, side_get)
+
+
+class TestAzurite(BackendContract):
+    """Azure Blob Storage, on Azurite."""
+
+    @pytest.fixture(scope="class")
+    def subject(self, azurite: Azurite) -> Subject:
+        """A container, with adlfs as the side door."""
+        container = azurite.new_bucket()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+            backend, _ = open_container(f"versioned-az://{container}")
+            patch.setattr(forks, "_lost", True)
+            side = open_azure(container)
+        return Subject(backend, lambda key, data: put(side, key, data), lambda key: get(side, key))
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+class TestAzuriteThroughAdlfs(BackendContract):
+    """Azure Blob Storage as a forked child reaches it."""
+
+    @pytest.fixture(scope="class")
+    def subject(self, azurite: Azurite) -> Subject:
+        """A container through adlfs, with obstore as the side door."""
+        container = azurite.new_bucket()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+            side, _ = open_container(f"versioned-az://{container}")
+            patch.setattr(forks, "_lost", True)
+            backend = open_azure(container)
+        return Subject(backend, lambda key, data: put(side, key, data), lambda key: get(side, key))
 
 
 def put(backend: Backend, key: str, data: bytes) -> None:

@@ -84,15 +84,15 @@ def _obstore(container: str, account: AzureAccount) -> Backend:
     from obstore.store import AzureStore
 
     stall, transfer = timedelta(seconds=_SECONDS_MAX), timedelta(seconds=600)
-    config: dict[str, Any] = {"account_name": account.name, "endpoint": account.endpoint}
+    config: Any = {"account_name": account.name, "endpoint": account.endpoint}
     if account.key:
         config["account_key"] = account.key
     elif account.sas:
         config["sas_key"] = account.sas.lstrip("?")
-    options: dict[str, Any] = {"allow_http": account.endpoint.startswith("http://"), "timeout": transfer}
+    options: Any = {"allow_http": account.endpoint.startswith("http://"), "timeout": transfer}
     retries: Any = {"max_retries": 0, "retry_timeout": stall}
-    quick = AzureStore(container, config=config, client_options={**options, "read_timeout": stall}, retry_config=retries)
     bulk = AzureStore(container, config=config, client_options=options, retry_config=retries)
+    quick = AzureStore(container, config=config, client_options=options | {"read_timeout": stall}, retry_config=retries)
     return ObstoreBackend(
         Stores(quick, quick, bulk),
         location=f"az://{container}",

@@ -18,6 +18,7 @@ from mlflow_versioned_store.backends.contract import (
 )
 from mlflow_versioned_store.backends.provider_errors import Answer, Request, error_for
 from mlflow_versioned_store.backends.s3_config import S3Config
+from mlflow_versioned_store.backends.s3_credentials import Credentials
 from mlflow_versioned_store.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Boto3Backend(Backend):
         left = limit
         for page in self._pages(folder, Prefix=prefix, MaxKeys=min(_PAGE, limit or _PAGE), **start):
             for item in page.get("Contents", [])[:left]:
-                yield ObjectInfo(item["Key"], item["Size"], item["LastModified"], item.get("ETag"))
+                yield ObjectInfo(item["Key"], item["Size"], item["LastModified"].astimezone(UTC), _e_tag(item))
             left = None if left is None else left - len(page.get("Contents", []))
             if left is not None and left <= 0:
                 return
@@ -171,7 +172,7 @@ def s3_client(config: S3Config, service: str = "s3") -> BaseClient:
         "signature_version": "s3v4" if config.credentials else UNSIGNED,
     }
     if config.credentials is not None:
-        session.register_component("credential_provider", _bridge(config))
+        session.register_component("credential_provider", _bridge(config.credentials))
     verify: bool | str = config.ca_bundle or True
     return session.create_client(
         service,
@@ -197,11 +198,12 @@ def answer_of(error: Exception) -> Answer:
     return Answer(metadata.get("HTTPStatusCode"), code, said.get("Message", ""), metadata.get("RequestId"))
 
 
-def _bridge(config: S3Config) -> Any:
+def _bridge(source: Credentials) -> Any:
     """Return a source of credentials, as botocore takes one, that asks ours."""
-    from botocore.credentials import Credentials, ReadOnlyCredentials
+    from botocore.credentials import Credentials as BotocoreCredentials
+    from botocore.credentials import ReadOnlyCredentials
 
-    class Bridged(Credentials):  # type: ignore[misc]
+    class Bridged(BotocoreCredentials):  # type: ignore[misc]
         def get_frozen_credentials(self) -> Any:
             keys = source.keys()
             return ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token)
@@ -211,11 +213,14 @@ def _bridge(config: S3Config) -> Any:
             keys = source.keys()
             return Bridged(keys.access_key, keys.secret_key, keys.token)
 
-    assert config.credentials is not None
-    source = config.credentials
     return Resolver()
 
 
 def _info(key: str, size: int, answer: dict[str, Any]) -> ObjectInfo:
-    modified = answer.get("LastModified") or datetime.now(UTC)
-    return ObjectInfo(key, size, modified, answer.get("ETag"), answer.get("VersionId"))
+    modified = answer.get("LastModified", datetime.now(UTC)).astimezone(UTC)
+    return ObjectInfo(key, size, modified, _e_tag(answer), answer.get("VersionId"))
+
+
+def _e_tag(answer: dict[str, Any]) -> str | None:
+    tag: str | None = answer.get("ETag")
+    return tag and tag.strip('"')

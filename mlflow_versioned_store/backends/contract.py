@@ -89,9 +89,7 @@ class Backend(abc.ABC):
     capabilities: Capabilities
 
     @abc.abstractmethod
-    def get(
-        self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None
-    ) -> Fetched:
+    def get(self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None) -> Fetched:
         """Return the bytes [start, stop) of an object; `stop` None or beyond the end reads to the end. One request.
 
         With `s3_version_id` (only where `capabilities.object_versions`) that object version is read.

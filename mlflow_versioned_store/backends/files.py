@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -91,11 +92,10 @@ class FilesBackend(Backend):
                 raise InvalidInput(f"{path} has {info.size} bytes; none to read from {start} on.", key=key)
             file.seek(start)
             wanted = (info.size if stop is None else min(stop, info.size)) - start
-            data = bytearray(wanted)
-            read = file.readinto(data) or 0
-            while read < wanted and (more := file.readinto(memoryview(data)[read:])):
-                read += more
-            return Fetched(memoryview(data)[:read].toreadonly(), info)
+            data = file.read(wanted) or b""
+            while len(data) < wanted and (more := file.read(wanted - len(data))):
+                data += more
+            return Fetched(data, info)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
         path = self._path(key)
@@ -110,7 +110,7 @@ class FilesBackend(Backend):
                         _write(file.fileno(), piece)
                     self._flush(file.fileno())
                     info = _info(key, os.fstat(file.fileno()))
-                self._publish(temporary, path, create)
+                (_create if create else os.replace)(temporary, path)
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
@@ -126,14 +126,13 @@ class FilesBackend(Backend):
         with self._translated(key, "look up"):
             return _info(key, os.lstat(path))
 
-    def list(self, folder: str, *, after: str | None = None, limit: int | None = None) -> Iterator[ObjectInfo]:
-        found = (info for info in self._below(check_folder(folder)) if after is None or info.key > after)
-        for _, info in zip(range(limit), found, strict=False) if limit is not None else enumerate(found):
-            yield info
-
     def folders(self, folder: str) -> Sequence[str]:
         prefix = f"{folder}/" if check_folder(folder) else ""
         return sorted(prefix + entry.name for entry in self._scan(folder) if entry.is_dir(follow_symlinks=False))
+
+    def list(self, folder: str, *, after: str | None = None, limit: int | None = None) -> Iterator[ObjectInfo]:
+        found = (info for info in self._below(check_folder(folder)) if after is None or info.key > after)
+        return itertools.islice(found, limit)
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -166,31 +165,13 @@ class FilesBackend(Backend):
         self._check_links(parts[:-1], key)
         return os.path.join(self._root, *parts)
 
-    def _check_links(self, parts: Sequence[str], key: str) -> None:
-        below = parts.index(RESERVED) if RESERVED in parts else len(parts)
-        trusted = os.path.realpath(os.path.join(self._root, *parts[:below]))
-        root = os.path.realpath(self._root)
-        inside = os.path.commonpath([root, trusted]) == root
-        if not inside or os.path.realpath(os.path.join(trusted, *parts[below:])) != os.path.join(
-            trusted, *parts[below:]
-        ):
-            raise InvalidInput(f"A symbolic link on the way to {key!r} leads out of {self.location}.", key=key)
-
-    def _publish(self, temporary: str, path: str, create: bool) -> None:
-        if not create:
-            os.replace(temporary, path)
-        elif _WINDOWS:
-            os.rename(temporary, path)
-        else:
-            try:
-                os.link(temporary, path, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                raise Unsupported(
-                    f"The file system of {path} has no hard links, so it cannot create an object in one step. "
-                    "Keep the store on another file system."
-                ) from error
+    def _check_links(self, folders: Sequence[str], key: str) -> None:
+        path, in_store = self._root, False
+        for folder in folders:
+            path = os.path.join(path, folder)
+            in_store = in_store or folder == RESERVED
+            if os.path.islink(path) and (in_store or not _inside(path, self._root)):
+                raise InvalidInput(f"The symbolic link {path} leads out of the store. Replace it by a folder.", key=key)
 
     def _make_durable(self, folder: str) -> None:
         """Make `folder` and those above it exist, with their entries on disk."""
@@ -229,7 +210,7 @@ class FilesBackend(Backend):
                 with contextlib.suppress(FileNotFoundError):
                     yield _info(prefix + entry.name, entry.stat(follow_symlinks=False))
 
-    def _scan(self, folder: str) -> list[os.DirEntry[str]]:
+    def _scan(self, folder: str) -> Sequence[os.DirEntry[str]]:
         path = os.path.join(self._root, *folder.split("/")) if folder else self._root
         self._check_links(folder.split("/") if folder else [], folder)
         try:
@@ -268,6 +249,27 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
 
 def _modified(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
+
+
+def _create(temporary: str, path: str) -> None:
+    """Give a temporary file the name `path`, in one step that fails where the name is taken."""
+    if _WINDOWS:
+        os.rename(temporary, path)
+        return
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise Unsupported(
+            f"The file system of {path} has no hard links, so it cannot create an object in one step. "
+            "Keep the store on another file system."
+        ) from error
+
+
+def _inside(path: str, root: str) -> bool:
+    root = os.path.realpath(root)
+    return os.path.commonpath([root, os.path.realpath(path)]) == root
 
 
 def _open_to_read(path: str, _: int) -> int:

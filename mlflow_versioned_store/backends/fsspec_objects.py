@@ -131,7 +131,9 @@ class FsspecBackend(Backend):
         request = Request("list", self.location, check_folder(folder))
         self._filesystem.invalidate_cache()
         try:
-            found = self._send(Request("look up", self.location, folder or "/"), self._filesystem.ls, self._path(folder), detail=True)
+            found = self._send(
+                Request("look up", self.location, folder or "/"), self._filesystem.ls, self._path(folder), detail=True
+            )
         except NotFound:
             self._check_container(request)
             return []
@@ -206,10 +208,11 @@ def _info(key: str, found: dict[str, Any]) -> ObjectInfo:
 
 
 def _modified(found: dict[str, Any]) -> datetime:
-    value = next(found[name] for name in ("mtime", "last_modified", "updated", "modification_time") if found.get(name))
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    elif isinstance(value, (int, float)):
+    value: Any = next(
+        found[name] for name in ("mtime", "last_modified", "updated", "modification_time") if found.get(name)
+    )
+    if isinstance(value, (int, float)):
         # HDFS counts milliseconds.
-        value = datetime.fromtimestamp(value / 1000, UTC)
-    return value.astimezone(UTC)
+        return datetime.fromtimestamp(value / 1000, UTC)
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return time.astimezone(UTC)

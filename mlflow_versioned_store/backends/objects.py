@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ _PART_BYTES = 16 << 20
 _PAGE = 1000
 
 _STATUS = re.compile(r"status code: (\d{3})[^:\n]*: ?(.*?)(?=\n\nDebug source:|\Z)", re.DOTALL)
-_TAG = r"<{0}>([^<]*)</{0}>"
-_CODE, _MESSAGE, _REQUEST_ID = (re.compile(_TAG.format(tag)) for tag in ("Code", "Message", "RequestId"))
+_CODE = re.compile(r"<Code>([^<]*)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]*?)(?:\s+RequestId:.*?)?</Message>", re.DOTALL)
+_REQUEST_ID = re.compile(r"RequestId[>:]([^<\s]+)")
 _JSON_MESSAGE = re.compile(r'"message": *"([^"]*)"')
 _NOT_SENT = ("kind: Connect",)
 _CAUSES = {
@@ -150,7 +152,7 @@ class ObstoreBackend(Backend):
                 attributes=dict(stores.attributes) or None,
                 tags=dict(stores.tags) or None,
             )
-            return ObjectInfo(key, size, datetime.now(UTC), written["e_tag"], written["version"])
+            return ObjectInfo(key, size, datetime.now(UTC), _e_tag(written), written["version"])
 
         return self._send(Request("create" if create else "write", self.location, key), send)
 
@@ -181,9 +183,11 @@ class ObstoreBackend(Backend):
             found = self._send(request, lambda _: next(stream, None))
             if not found:
                 return
-            for meta in found[:left]:
+            # Not every server begins a listing where it is asked to.
+            wanted = [meta for meta in found if after is None or meta["path"] > after][:left]
+            for meta in wanted:
                 yield _info(meta, meta["path"])
-            left = None if left is None else left - len(found)
+            left = None if left is None else left - len(wanted)
 
     def folders(self, folder: str) -> Sequence[str]:
         import obstore
@@ -209,7 +213,7 @@ class ObstoreBackend(Backend):
                 if self._bulk_delete:
                     raise
 
-    def now(self, folder: str = "") -> datetime:
+    def now(self, folder: str = "") -> datetime:  # noqa: ARG002 - the server tells it without a write
         return self._clock()
 
     def close(self) -> None:
@@ -245,7 +249,7 @@ def answer_of(error: Exception) -> Answer:
     if found:
         status, body = int(found[1]), found[2]
         code, message, request_id = (_first(pattern, body) for pattern in (_CODE, _MESSAGE, _REQUEST_ID))
-        message = message or _first(_JSON_MESSAGE, body) or " ".join(body.split())[:300]
+        message = html.unescape(message or _first(_JSON_MESSAGE, body) or " ".join(body.split())[:300])
         return Answer(status, code or "", message, request_id, body=body)
     kind = "StartTooLarge" if "StartTooLarge" in text else type(error).__name__
     if kind in _KINDS:
@@ -264,12 +268,17 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
 
 
 def _info(meta: Mapping[str, Any], key: str) -> ObjectInfo:
-    return ObjectInfo(key, meta["size"], meta["last_modified"], meta["e_tag"], meta["version"])
+    return ObjectInfo(key, meta["size"], meta["last_modified"], _e_tag(meta), meta["version"])
+
+
+def _e_tag(meta: Mapping[str, Any]) -> str | None:
+    # Azure quotes it in some answers and not in others.
+    tag: str | None = meta["e_tag"]
+    return tag and tag.strip('"')
 
 
 def _body(data: Buffer | Sequence[Buffer]) -> Any:
     # obstore takes plain byte buffers only: a view of another item type is cast, an empty list is no body to it.
     if isinstance(data, (bytes, bytearray, memoryview)):
         return data if not isinstance(data, memoryview) or data.format == "B" else data.cast("B")
-    pieces = [_body(piece) for piece in data]
-    return pieces if pieces else b""
+    return [_body(piece) for piece in data] or b""

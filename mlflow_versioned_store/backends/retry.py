@@ -114,7 +114,8 @@ class RetryingBackend(WrapperBackend):
             except Unavailable as error:
                 error.attempts = attempt
                 limit = policy.throttled_seconds if isinstance(error, Throttled) else policy.seconds
-                pause = random.uniform(0.5, 1) * min(policy.first_pause_seconds * 2**attempt, policy.pause_seconds_max)
+                longest = min(policy.first_pause_seconds * 2**attempt, policy.pause_seconds_max)
+                pause = random.uniform(0.5, 1) * longest  # noqa: S311 - to spread retries, not to keep a secret
                 if attempt >= policy.attempts or self._clock() - began + pause > limit:
                     raise
             self._sleep(pause)

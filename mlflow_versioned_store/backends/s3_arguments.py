@@ -151,7 +151,7 @@ def parse(text: str | None) -> UploadArguments:
     except ValueError as error:
         raise InvalidInput(f"{VARIABLE} is not valid JSON: {error}. Correct it.") from None
     if not isinstance(given, dict):
-        raise InvalidInput(f"{VARIABLE} must be a JSON object such as {{\"ServerSideEncryption\": \"AES256\"}}.")
+        raise InvalidInput(f"{VARIABLE} must be a JSON object, such as {{'ACL': 'private'}}.")
     for name, value in given.items():
         _check(name, value)
     if "SSEKMSKeyId" in given and not str(given.get("ServerSideEncryption", "")).startswith("aws:kms"):
@@ -174,7 +174,9 @@ def _check(name: str, value: object) -> None:
     if isinstance(value, dict) and not all(isinstance(item, str) for item in value.values()):
         raise InvalidInput(f"Metadata in {VARIABLE} must map names to texts.")
     if name == "StorageClass" and value in _ARCHIVES:
-        raise InvalidInput(f"Objects of the storage class {value} cannot be read back at once. Use another in {VARIABLE}.")
+        raise InvalidInput(
+            f"Objects of the storage class {value} ({VARIABLE}) cannot be read back at once. Use another."
+        )
     if name == "ServerSideEncryption" and value not in _ENCRYPTIONS:
         raise InvalidInput(f"ServerSideEncryption in {VARIABLE} must be one of {', '.join(sorted(_ENCRYPTIONS))}.")
     if name == "SSECustomerAlgorithm" and value != "AES256":

@@ -69,7 +69,8 @@ def _harm(rule: Mapping[str, Any]) -> str | None:
 
 
 def _applies(rule: Mapping[str, Any], prefix: str, tags: Mapping[str, str]) -> bool:
-    prefixes, wanted = [], {}
+    prefixes: list[str] = []
+    wanted: dict[str, str] = {}
     for condition in _conditions(rule):
         prefixes.append(condition.get("Prefix", ""))
         found = [*condition.get("Tags", []), *([condition["Tag"]] if "Tag" in condition else [])]

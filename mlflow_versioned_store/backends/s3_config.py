@@ -71,8 +71,7 @@ class S3Config:
             "upload arguments": ", ".join(name for name, _ in self.upload.given) or "none",
         }
         return {
-            name: f"{value} ({self.origins[name]})" if name in self.origins else value
-            for name, value in values.items()
+            name: f"{value} ({self.origins[name]})" if name in self.origins else value for name, value in values.items()
         }
 
     def address(self, bucket: str) -> tuple[str, bool]:
@@ -168,7 +167,9 @@ class _Settings:
         if found is None and not self.flag("endpoint", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
             found = self.first("endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or self._profile_endpoint()
         if found is not None and not re.match(r"https?://[^/]", found):
-            raise InvalidInput(f"{found!r} ({self.origins['endpoint']}) is no URL of an S3 server, such as https://host.")
+            raise InvalidInput(
+                f"{found!r} ({self.origins['endpoint']}) is no URL of an S3 server, such as https://host."
+            )
         return found
 
     def addressing_style(self) -> str:

@@ -132,7 +132,7 @@ def within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
     def run() -> None:
         try:
             outcome.append(work())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
             failure.append(error)
 
     # Credential programs and identity servers have no time limit of their own. A daemon thread that hangs on is

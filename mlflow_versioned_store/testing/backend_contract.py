@@ -3,7 +3,9 @@
     class TestMyBackend(BackendContract):
         @pytest.fixture
         def subject(self) -> Subject:
-            return Subject(MyBackend(...), put=…, get=…)
+            return Subject(MyBackend(...), side_put=…, side_get=…)
+
+A subject may serve many tests: each keeps to a folder of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,20 @@ import pytest
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown
 
-_ODD_NAMES = ("x y", "ü", "%41%zz", "a+b&c=d", "#hash", "tilde~'quote\"", "(b)[c]{d}", "a@v2", "naïve☃", ".dot", "A", "a")
+_ODD_NAMES = (
+    "x y",
+    "ü",
+    "%41%zz",
+    "a+b&c=d",
+    "#hash",
+    "tilde~'quote\"",
+    "(b)[c]{d}",
+    "a@v2",
+    "naïve☃",
+    ".dot",
+    "A",
+    "a",
+)
 _BAD_KEYS = ("", "/a", "a/", "a//b", ".", "a/../b", "a/./b", "a\0b", "a\nb", "x" * 256, "d/" * 512 + "x", "\ud800")
 
 

@@ -5,6 +5,8 @@
     faulty.when(lambda call: call.verb == "delete", Fault.DENY)     every delete
     faulty.when(lambda call: "/hooks/" in call.key, 2.0)       two seconds late
     faulty.clear()
+
+Requests are counted in the order in which they are made, over all threads.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from mlflow_versioned_store.errors import AccessDenied, NotFound, OutcomeUnknown
 Result = TypeVar("Result")
 
 
-class Crash(BaseException):  # noqa: N818 - not an error that any code may handle
-    """The process died here. Every later request through the same backend dies too."""
+class Crash(BaseException):
+    """The process died here, and so does every later request; no code may handle it."""
 
 
 class Fault(enum.Enum):

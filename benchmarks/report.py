@@ -12,11 +12,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.lines import LINES, MEMORY_MAX, Line
+from benchmarks.lines import BOTH, LINES, MEMORY_MAX, Line
 from benchmarks.runner import Measurement
 
 PACKAGES = ("mlflow-versioned-store", "mlflow", "obstore", "boto3", "zstandard", "blake3", "pyfastcdc")
-COLUMNS = ("work", "stock s", "ours s", "ratio", "needed", "stored B", "put+list/get/delete", "MB up/down", "peak MiB")
+COLUMNS = (
+    "work",
+    "stock s",
+    "ours s",
+    "ratio",
+    "needed",
+    "CPU s",
+    "stored B",
+    "put+list/get/delete",
+    "MB up/down",
+    "peak MiB",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Report:
             mark("seconds", f"{self._median(name, 'ours', 'seconds'):.2f}") if self._of(name, "ours") else "",
             mark("ratio", f"{ratio:.2f}") if ratio else "",
             f"≥ {needed:g}" if needed else "",
+            " / ".join(f"{self._median(name, side, 'cpu_seconds'):.2f}" for side in BOTH if self._of(name, side)),
             mark("stored", f"{self._median(name, side, 'stored'):,.0f}"),
             mark("requests", " / ".join(f"{count:.0f}" for count in classes)),
             " / ".join(f"{self._median(name, side, way) / 1e6:,.1f}" for way in ("received", "sent")),

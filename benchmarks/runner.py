@@ -32,6 +32,7 @@ class Measurement:
         side: "stock" or "ours".
         round: counted from 1.
         seconds: wall clock of MLflow's call; of the slowest where several processes worked at once.
+        cpu_seconds: processor time of the clients, all threads together.
         stored: bytes added to the bucket.
         traffic: requests and bytes the object store counted, until the process had ended.
         memory: peak bytes over idle of the heaviest process; of the server's, where artifacts are proxied.
@@ -43,6 +44,7 @@ class Measurement:
     side: str
     round: int
     seconds: float
+    cpu_seconds: float
     stored: int
     traffic: Traffic
     memory: int
@@ -111,6 +113,7 @@ class Bench:
         peaked = [peak.bytes_over_idle() for peak in peaks] or [answer["memory"] for answer in answers]
         return {
             "seconds": max(answer["seconds"] for answer in answers),
+            "cpu_seconds": sum(answer["cpu_seconds"] for answer in answers),
             "stored": stored(self.minio, bucket) - before,
             "traffic": seen,
             "memory": max(peaked),

@@ -50,10 +50,15 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         print(json.dumps(READY), flush=True)
         sys.stdin.readline()
         watch = Peak()
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         detail = work() or {}
-        seconds = time.perf_counter() - start
-        return {"seconds": detail.pop("seconds", seconds), "memory": watch.bytes_over_idle(), "detail": detail}
+        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+        return {
+            "seconds": detail.pop("seconds", seconds),
+            "cpu_seconds": cpu,
+            "memory": watch.bytes_over_idle(),
+            "detail": detail,
+        }
 
 
 def warm(scheme: str) -> None:

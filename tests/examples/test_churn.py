@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.examples.guide import ROWS, run, stored_bytes
@@ -23,8 +25,11 @@ def test_every_version_comes_back(printed: str) -> None:
 
 def test_each_version_has_its_model(printed: str) -> None:
     """The models of three versions are compared, and what the data gained shows in them."""
-    scores = dict(line.split() for line in printed.splitlines() if line.startswith(("raw_version ", "v1 ", "v2 ")))
-    assert float(scores["v2"]) > float(scores["raw_version"])
+    scores = {
+        name: float(score) for name, score in re.findall(r"^(raw_version|v1|v2) +(0\.\d+)$", printed, re.MULTILINE)
+    }
+    assert set(scores) == {"raw_version", "v1", "v2"}
+    assert scores["v2"] > scores["raw_version"]
 
 
 def test_what_was_gained_is_told(printed: str) -> None:

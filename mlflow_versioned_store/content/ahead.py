@@ -16,22 +16,26 @@ class _End:
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield `items`, computed by a thread that stays one item ahead; its errors are raised here.
+    """Yield `items`; a thread computes the next one while the current one is used, and no more than that.
 
-    The thread ends when the iterator is closed or dropped. Where no thread can be started, items are computed here.
+    Errors are raised here. The thread ends when this iterator is closed or dropped. Where no thread can be started,
+    items are computed here.
     """
-    handed: queue.Queue[T | _End] = queue.Queue(maxsize=1)
+    handed: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+    wanted = threading.Semaphore(1)
     closed = threading.Event()
 
     def work() -> None:
         error: BaseException | None = None
         try:
             for item in items:
-                if not _put(handed, item, closed):
+                handed.put(item)
+                wanted.acquire()
+                if closed.is_set():
                     return
         except BaseException as caught:  # noqa: BLE001 - raised again in the consumer's thread
             error = caught
-        _put(handed, _End(error), closed)
+        handed.put(_End(error))
 
     try:
         threading.Thread(target=work, name="mvs-scan", daemon=True).start()
@@ -39,19 +43,12 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         yield from items
         return
     try:
+        wanted.acquire()
         while not isinstance(item := handed.get(), _End):
+            wanted.release()
             yield item
         if item.error is not None:
             raise item.error
     finally:
         closed.set()
-
-
-def _put(handed: queue.Queue[T | _End], item: T | _End, closed: threading.Event) -> bool:
-    while not closed.is_set():
-        try:
-            handed.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False
+        wanted.release()

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 
+import msgspec
+
 from mlflow_versioned_store.content import codecs, fetch
 from mlflow_versioned_store.content.deltas import next_in_chain
 from mlflow_versioned_store.content.domain import Domain
@@ -26,17 +28,22 @@ _WORTH = 0.5
 _READ_MAX = 1.25
 
 
-class Job:
-    """A new chunk to encode: where it will be noted, and the stored chunk that sat there before."""
+class Job(msgspec.Struct, eq=False, gc=False):
+    """A new chunk to encode: where it will be noted, and the stored chunk that sat there before.
 
-    __slots__ = ("chain", "chunk", "number", "placed", "predecessor")
+    Args:
+        chunk: The chunk.
+        placed: Where its frame will be noted.
+        predecessor: The stored chunk that sat there before.
+        number: The number of its frame in the skip chain of that one.
+        chain: The frames it leans on then.
+    """
 
-    def __init__(self, chunk: Chunk, placed: Placed, predecessor: Placed | None):
-        self.chunk = chunk
-        self.placed = placed
-        self.predecessor = predecessor
-        self.number = 0
-        self.chain: tuple[FramePlace, ...] = ()
+    chunk: Chunk
+    placed: Placed
+    predecessor: Placed | None
+    number: int = 0
+    chain: tuple[FramePlace, ...] = ()
 
 
 def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:

@@ -27,10 +27,10 @@ _VERSION = 1
 _UINT32 = 1 << 32
 
 
-class Placed:
+class Placed(msgspec.Struct, eq=False, gc=False):
     """A chunk and where its frame is.
 
-    Attributes:
+    Args:
         digest: The chunk's digest.
         tail: Its tail fingerprint.
         raw: Its bytes.
@@ -41,17 +41,14 @@ class Placed:
         ancestors: The frames it leans on, nearest first, down to one that stands alone.
     """
 
-    __slots__ = ("ancestors", "chain", "digest", "offset", "pack", "raw", "size", "tail")
-
-    def __init__(self, digest: bytes, tail: int, raw: int):
-        self.digest = digest
-        self.tail = tail
-        self.raw = raw
-        self.pack: PackRef | None = None
-        self.offset = 0
-        self.size = 0
-        self.chain = 0
-        self.ancestors: tuple[FramePlace, ...] = ()
+    digest: bytes
+    tail: int
+    raw: int
+    pack: PackRef | None = None
+    offset: int = 0
+    size: int = 0
+    chain: int = 0
+    ancestors: tuple[FramePlace, ...] = ()
 
     def place(self) -> FramePlace:
         """Return where the frame is; only for frames in sealed packs."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
+import msgspec
+
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content import frames, packs
 from mlflow_versioned_store.content.domain import Domain
@@ -14,15 +16,12 @@ from mlflow_versioned_store.content.workers import memory, sending
 PACK_BYTES = 16 << 20
 
 
-class Encoded:
+class Encoded(msgspec.Struct, eq=False, gc=False):
     """A chunk ready to be stored: codec, bytes, and for a delta the digest of its base."""
 
-    __slots__ = ("base", "codec", "data")
-
-    def __init__(self, codec: int, data: Buffer, base: bytes | None = None):
-        self.codec = codec
-        self.data = data
-        self.base = base
+    codec: int
+    data: Buffer
+    base: bytes | None = None
 
 
 class PackWriter:

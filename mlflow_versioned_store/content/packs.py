@@ -69,13 +69,10 @@ class PackName(NamedTuple):
         raise Damaged(f"A record names a pack in a way the format does not allow: {value!r:.200}.")
 
 
-class PackRef:
+class PackRef(msgspec.Struct, eq=False):
     """A pack that may still be in the making: `name` is set once it is sealed, before it is sent."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: PackName | None = None):
-        self.name = name
+    name: PackName | None = None
 
     def sealed(self) -> PackName:
         """Return the name of a pack that is known to be sealed."""

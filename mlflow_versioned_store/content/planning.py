@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from mlflow_versioned_store.content.encoding import Job
 from mlflow_versioned_store.content.indexes import Placed
@@ -15,8 +16,7 @@ from mlflow_versioned_store.content.scan import Chunk, Segment
 _RUN_BYTES_MIN = 256 << 10
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct, eq=False, gc=False):
     """What becomes of one chunk: `placed` is where it is or will be; `job` is set where it must be stored."""
 
     chunk: Chunk

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias
+
+import msgspec
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.chunking import Chunking, Cutter
@@ -25,8 +27,6 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 BLOCK_BYTES = 4 << 20
 SEGMENT_BYTES = 16 << 20
 _READS_OF_A_CHANGING_FILE = 3
-# Handing work to another thread costs more than hashing this much.
-_HASH_ELSEWHERE_FROM = 256 << 10
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -47,18 +47,15 @@ def size_up_to(sources: Iterable[Source], limit: int) -> int:
     return total
 
 
-class Scanned:
+# Thousands of these live at a time and none is ever part of a cycle, so the garbage collector need not visit them.
+class Scanned(msgspec.Struct, eq=False, gc=False):
     """One source as it was read; `size` (bytes) and `sha256` (hex) are final once its last chunk was taken."""
 
-    __slots__ = ("sha256", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.sha256 = ""
+    size: int = 0
+    sha256: str = ""
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, eq=False, gc=False):
     """A piece of a source: its bytes (a view that lives as long as the chunk) and its two names."""
 
     source: Scanned
@@ -123,7 +120,7 @@ class Scanner:
             return self._in_memory(source)
         if isinstance(source, (str, os.PathLike)):
             return self._of_file(os.fspath(source))
-        return self._of_stream(source)
+        return self._of_blocks(_StreamBlocks(source))
 
     def _in_memory(self, data: bytes) -> Iterable[Chunk]:
         scanned = Scanned()
@@ -161,53 +158,84 @@ class Scanner:
 
     def _of_descriptor(self, descriptor: int, size: int) -> Iterable[Chunk]:
         if size > BLOCK_BYTES:
-            return self._of_stream(io.FileIO(descriptor, closefd=False))
+            return self._of_blocks(_FileBlocks(descriptor))
         data = os.read(descriptor, size) if size else os.read(descriptor, BLOCK_BYTES)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
         self._on_read(len(data))
         return self._in_memory(data)
 
-    def _of_stream(self, stream: BinaryIO) -> Iterator[Chunk]:
+    def _of_blocks(self, blocks: _Blocks) -> Iterator[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
         sha256 = hashlib.sha256()
-        rest: Buffer = b""
-        while True:
-            block, read = _read_block(stream, rest)
-            self._on_read(read)
-            fresh = block[len(rest) :]
-            hashing = computing.submit(sha256.update, fresh) if read >= _HASH_ELSEWHERE_FROM else None
-            scanned.size += read
-            final = read == 0
+        hashing: Future[None] | None = None
+        final = False
+        while not final:
+            block, final = blocks.next()
             start = 0
             for end in self._cutter.cut(block, final=final):
                 yield self._chunk(scanned, block[start:end])
                 start = end
-            rest = block[start:]
-            hashing.result() if hashing else sha256.update(fresh)
-            if final:
-                break
+            blocks.used(start)
+            scanned.size += start
+            self._on_read(start)
+            # Hashed by another thread while this one reads and cuts the next block.
+            if hashing is not None:
+                hashing.result()
+            hashing = computing.submit(sha256.update, block[:start])
+        if hashing is not None:
+            hashing.result()
         scanned.sha256 = sha256.hexdigest()
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))
 
 
-def _read_block(stream: BinaryIO, rest: Buffer) -> tuple[memoryview, int]:
-    """Return `rest` followed by up to a block more of the stream, and how many bytes came."""
-    block = memoryview(bytearray(len(rest) + BLOCK_BYTES))
-    block[: len(rest)] = rest
-    filled = len(rest)
-    readinto = getattr(stream, "readinto", None)
-    while filled < len(block):
-        if readinto is not None:
-            got = readinto(block[filled:]) or 0
+class _Blocks(Protocol):
+    """Bytes in blocks: the next one begins where the one before was used up to."""
+
+    def next(self) -> tuple[memoryview, bool]:
+        """Return the next block, and whether nothing comes after it."""
+
+    def used(self, size: int) -> None:
+        """Say how much of the block was used."""
+
+
+class _FileBlocks:
+    """Blocks of a regular file. What was left of a block is read again: cheaper than to carry it over."""
+
+    def __init__(self, descriptor: int):
+        self._descriptor = descriptor
+        self._offset = 0
+
+    def next(self) -> tuple[memoryview, bool]:
+        if hasattr(os, "pread"):
+            block = os.pread(self._descriptor, BLOCK_BYTES, self._offset)
         else:
-            data = stream.read(len(block) - filled)
-            got = len(data)
-            block[filled : filled + got] = data
-        if not got:
-            break
-        filled += got
-    return block[:filled], filled - len(rest)
+            os.lseek(self._descriptor, self._offset, os.SEEK_SET)
+            block = os.read(self._descriptor, BLOCK_BYTES)
+        return memoryview(block), len(block) < BLOCK_BYTES
+
+    def used(self, size: int) -> None:
+        self._offset += size
+
+
+class _StreamBlocks:
+    """Blocks of a stream that can only be read on."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self._rest: Buffer = b""
+
+    def next(self) -> tuple[memoryview, bool]:
+        pieces = [self._rest]
+        size = len(self._rest)
+        while size < BLOCK_BYTES and (data := self._stream.read(BLOCK_BYTES - size)):
+            pieces.append(data)
+            size += len(data)
+        self._rest = memoryview(b"".join(pieces))
+        return self._rest, size < BLOCK_BYTES
+
+    def used(self, size: int) -> None:
+        self._rest = self._rest[size:]

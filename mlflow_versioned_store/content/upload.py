@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+import msgspec
+
 from mlflow_versioned_store.content import encoding, planning, publishing
 from mlflow_versioned_store.content.ahead import ahead
 from mlflow_versioned_store.content.clock import elapsed
@@ -34,7 +36,7 @@ from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
 
 INLINE_RAW_MAX = 256 << 10
 INLINE_STORED_MAX = 64 << 10
-_LANE_BYTES = 64 << 20
+_LANE_BYTES = 48 << 20
 _SMALL_BYTES = 2 << 20
 
 
@@ -53,8 +55,7 @@ class Staging:
     size: int = 4 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class FileContent:
+class FileContent(msgspec.Struct, frozen=True, gc=False):
     """What a commit records of one source: bytes, SHA-256 (hex) and where they are."""
 
     size: int

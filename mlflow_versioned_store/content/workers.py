@@ -103,7 +103,7 @@ class Memory:
         self.small = Budget(total // 8)
 
 
-DEFAULT_MEMORY = 256 << 20
+DEFAULT_MEMORY = 224 << 20
 _MEMORY_MIN = 64 << 20
 
 

@@ -43,7 +43,7 @@ def agreed(found: Sequence[Sequence[IndexName] | None]) -> list[IndexName]:
     """Return the indexes that hooks lead to, the one that most agree on first, newer before older."""
     votes: Counter[IndexName] = Counter()
     for names in found:
-        votes.update(dict.fromkeys(names or ()))
+        votes.update(dict.fromkeys(names or (), 1))
     return [name for name, _ in votes.most_common()]
 
 

@@ -59,8 +59,9 @@ endef
 $(VENV)/.demo: WANTED = '.[demo]'
 $(VENV)/.test: WANTED = '.[test]'
 $(VENV)/.dev: WANTED = '.[test,dev]'
-# Releases of MLflow before SQLAlchemy 2.1 do not say so, and fail to import with it.
-.venv-mlflow-%/.test: WANTED = '.[test]' 'mlflow == $*.*' 'sqlalchemy < 2.1'
+# What was released after an older MLflow can break it, though it does not say so: SQLAlchemy its import, OpenTelemetry
+# its traces.
+.venv-mlflow-%/.test: WANTED = '.[test]' 'mlflow == $*.*' 'sqlalchemy < 2.1' 'opentelemetry-sdk < 1.35'
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(PACKAGE)
 	$(INSTALL)

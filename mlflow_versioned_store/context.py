@@ -19,9 +19,13 @@ from typing import Literal, TypeAlias
 
 Known: TypeAlias = Literal["claimed", "mlflow-login", "provider"]
 
-_RUN = re.compile(r"(?:(?P<experiment>[^/]+)/)?(?P<run>[0-9a-f]{32})/artifacts")
-_MODEL = re.compile(r"(?:(?P<experiment>[^/]+)/)?models/(?P<model>m-[0-9a-f]+)/artifacts")
-_TRACE = re.compile(r"(?:(?P<experiment>[^/]+)/)?traces/(?P<trace>tr-[0-9a-f]+)/artifacts")
+_EXPERIMENT = r"(?:(?:.*/)?(?P<experiment>[^/]+)/)?"
+# In this order: MLflow 2 names traces like runs.
+_ROOTS = (
+    re.compile(_EXPERIMENT + r"models/(?P<model>m-[0-9a-f]+)/artifacts"),
+    re.compile(_EXPERIMENT + r"traces/(?P<trace>tr-[0-9a-f]+|[0-9a-f]{32})/artifacts"),
+    re.compile(_EXPERIMENT + r"(?P<run>[0-9a-f]{32})/artifacts"),
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GIT_FILE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -91,7 +95,7 @@ def here(
         user_known: How `user` is known.
         extra: Further short facts for the record.
     """
-    match = _RUN.fullmatch(artifact_root) or _MODEL.fullmatch(artifact_root) or _TRACE.fullmatch(artifact_root)
+    match = next((found for pattern in _ROOTS if (found := pattern.fullmatch(artifact_root))), None)
     ids = match.groupdict() if match else {}
     experiment = ids.get("experiment")
     return Context(

@@ -19,7 +19,8 @@ from mlflow_versioned_store.keys import RESERVED
 
 _RUN = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"m-[0-9a-f]+")
-_TRACE = re.compile(r"tr-[0-9a-f]+")
+# MLflow 2 names traces like runs.
+_TRACE = re.compile(r"tr-[0-9a-f]+|[0-9a-f]{32}")
 PATH_BYTES_MAX = 4096
 # Whatever may be wrong with a path of ASCII characters; most have nothing of it, and thousands are checked at a time.
 _ODD = re.compile(rf"(?:^|/)(?:\.{{0,2}}|{RESERVED})(?:/|$)|[\0\\]")

@@ -32,6 +32,8 @@ def fresh() -> Iterator[None]:
         (f"7/{HEX}/artifacts", (HEX, "7", None, None)),
         (f"{HEX}/artifacts", (HEX, None, None, None)),
         (f"team/{HEX}/artifacts", (HEX, None, None, None)),
+        (f"team/mlruns/7/{HEX}/artifacts", (HEX, "7", None, None)),
+        (f"7/traces/{HEX}/artifacts", (None, "7", None, HEX)),
         (f"7/models/m-{HEX}/artifacts", (None, "7", f"m-{HEX}", None)),
         (f"7/traces/tr-{HEX}/artifacts", (None, "7", None, f"tr-{HEX}")),
         ("", (None, None, None, None)),

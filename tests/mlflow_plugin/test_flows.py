@@ -212,16 +212,18 @@ def test_a_data_set_is_found_again_by_its_source(run_id: str) -> None:
     assert Path(source.load()).read_text() == "a,b\n1,2\n"
 
 
-def test_traces_are_kept_as_artifacts(run_id: str) -> None:
-    """One file a trace, in the trace's own artifact root."""
+def test_traces_come_back(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one file in the trace's own artifact root, unless the tracking database keeps the spans itself."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+    mlflow.tracing.reset()
     with mlflow.start_span("work") as span:
         span.set_inputs({"x": 1})
-    mlflow.flush_trace_async_logging()
     trace = mlflow.get_trace(span.trace_id if HAS_LOGGED_MODELS else span.request_id)
     assert trace is not None
     assert [found.name for found in trace.data.spans] == ["work"]
-    location = trace.info.tags["mlflow.artifactLocation"]
-    assert [info.path for info in mlflow.artifacts.list_artifacts(location)] == ["traces.json"]
+    in_database = trace.info.tags.get("mlflow.trace.spansLocation") == "TRACKING_STORE"
+    repository = get_artifact_repository(trace.info.tags["mlflow.artifactLocation"])
+    assert [info.path for info in repository.list_artifacts()] == ([] if in_database else ["traces.json"])
 
 
 @pytest.mark.skipif(MLFLOW < (3, 13), reason="traces have attachments since MLflow 3.11, archives since 3.13")

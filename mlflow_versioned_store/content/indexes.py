@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
@@ -56,13 +56,38 @@ class Placed(msgspec.Struct, eq=False, gc=False):
         return FramePlace(self.pack.sealed(), self.offset, self.size)
 
 
-class Index:
-    """The decoded rows of one index, found by digest or by tail fingerprint."""
+class FileRows(NamedTuple):
+    """The rows of one whole file.
 
-    def __init__(self, rows: Sequence[Placed]):
+    Args:
+        first: Position of its first row.
+        length: How many rows it has.
+        size: Its bytes.
+        sha256: Its SHA-256, hex.
+    """
+
+    first: int
+    length: int
+    size: int
+    sha256: str
+
+
+class Index:
+    """The decoded rows of one index, found by digest or by tail fingerprint.
+
+    Args:
+        rows: Chunks in the order of their files; not all chunks of a file need be there.
+        lasts: One byte a row: 1 where the chunk ended a file, so that its end says nothing about where to cut.
+        files: Large files all of whose chunks are there.
+    """
+
+    def __init__(self, rows: Sequence[Placed], lasts: bytes, files: Sequence[FileRows] = ()):
         self.rows = rows
+        self.lasts = lasts
+        self.files = files
         self._by_digest = {row.digest: at for at, row in enumerate(rows)}
         self._by_tail = {row.tail: at for at, row in enumerate(rows)}
+        self._by_start = {rows[file.first].digest: file for file in files}
 
     def by_digest(self, digest: bytes) -> int | None:
         """Return the position of the chunk with this digest."""
@@ -72,9 +97,14 @@ class Index:
         """Return the position of a chunk that ends with the same 64 bytes."""
         return self._by_tail.get(tail)
 
+    def by_start(self, digest: bytes) -> FileRows | None:
+        """Return a large file that starts with the chunk with this digest."""
+        return self._by_start.get(digest)
 
-def encode(rows: Sequence[Placed]) -> bytes:
-    """Return the bytes of an index over chunks whose packs are sealed, in the order of their files."""
+
+def encode(index: Index) -> bytes:
+    """Return the bytes of an index over chunks whose packs are sealed."""
+    rows = index.rows
     packs: dict[PackName, int] = {}
     numbers, offsets, sizes = array("I"), array("I"), array("I")
     depths, base_numbers, base_offsets, base_sizes = array("I"), array("I"), array("I"), array("I")
@@ -101,6 +131,8 @@ def encode(rows: Sequence[Placed]) -> bytes:
         _to_bytes(array("I", (row.raw for row in rows))),
         _to_bytes(array("I", (row.chain for row in rows))),
         *map(_to_bytes, (numbers, offsets, sizes, depths, base_numbers, base_offsets, base_sizes)),
+        index.lasts,
+        [(file.first, file.length, file.size, bytes.fromhex(file.sha256)) for file in index.files],
     )
     return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(columns))
 
@@ -118,15 +150,25 @@ def decode(data: Buffer) -> Index:
         encoded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
             data, max_output_size=parameters.content_size, allow_extra_data=False
         )
-        return Index(_decode_rows(msgspec.msgpack.decode(encoded)))
+        return _decode_columns(msgspec.msgpack.decode(encoded))
     except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError, IndexError) as error:
         raise Damaged(f"An index cannot be read: {error}.") from error
 
 
-def _decode_rows(columns: Any) -> list[Placed]:
-    version, pack_list, digests, *encoded = columns
+def _decode_columns(columns: Any) -> Index:
+    version, pack_list, digests, *encoded, lasts, files = columns
     if version != _VERSION or len(encoded) != 10:
         raise ValueError("its version is not known")
+    rows = _decode_rows(pack_list, digests, encoded)
+    file_rows = [FileRows(first, length, size, sha256.hex()) for first, length, size, sha256 in files]
+    if len(lasts) != len(rows) or any(
+        not 0 <= file.first < file.first + file.length <= len(rows) for file in file_rows
+    ):
+        raise ValueError("its files are not made of its rows")
+    return Index(rows, lasts, file_rows)
+
+
+def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> list[Placed]:
     refs = [PackRef(PackName.checked(pack)) for pack in pack_list]
     tails = _from_bytes("Q", encoded[0])
     raws, chains, numbers, offsets, sizes, depths, *base_columns = (_from_bytes("I", item) for item in encoded[1:])

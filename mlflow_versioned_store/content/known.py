@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from mlflow_versioned_store.content import hooks, indexes
 from mlflow_versioned_store.content.clock import HELP_SECONDS
 from mlflow_versioned_store.content.domain import Domain
-from mlflow_versioned_store.content.indexes import Index, Placed
+from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import PackName
 from mlflow_versioned_store.content.scan import Chunk, Segment
@@ -100,6 +100,22 @@ class Known:
             if at is not None and self._usable(index.rows[at]):
                 self.used[name] = None
                 return Spot(index.rows, at)
+        return None
+
+    def row_after(self, digest: bytes) -> Placed | None:
+        """Return the chunk that followed the one with this digest in a file, unless it ended that file."""
+        for index in tuple(self._indexes.values()):
+            at = index.by_digest(digest)
+            if at is not None and at + 1 < len(index.rows) and not (index.lasts[at] or index.lasts[at + 1]):
+                return index.rows[at + 1]
+        return None
+
+    def file_from(self, digest: bytes) -> tuple[FileRows, Sequence[Placed]] | None:
+        """Return a large file that starts with the chunk with this digest, and its rows."""
+        for index in tuple(self._indexes.values()):
+            file = index.by_start(digest)
+            if file is not None:
+                return file, index.rows[file.first : file.first + file.length]
         return None
 
     def predecessor(self, chunk: Chunk, before: Spot | None, after: Chunk | None) -> Spot | None:

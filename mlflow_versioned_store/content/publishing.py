@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 
 from mlflow_versioned_store.content import hooks, indexes
 from mlflow_versioned_store.content.clock import HELP_SECONDS
 from mlflow_versioned_store.content.domain import Domain
-from mlflow_versioned_store.content.indexes import Index, Placed
+from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.scan import Scanned
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import VersionedStoreError
 
@@ -19,6 +20,7 @@ _log = logging.getLogger("mlflow_versioned_store")
 # With few new chunks only they are written down again, beside the indexes that know the rest.
 _NEW_SHARE_OF_A_WHOLE_INDEX = 0.25
 _INDEXES_OF_ONE_UPLOAD = 4
+_ROWS_OF_A_LARGE_FILE = 64
 
 
 class Document:
@@ -26,29 +28,42 @@ class Document:
 
     def __init__(self) -> None:
         self._rows: list[Placed] = []
-        self._new: list[bool] = []
+        self._new = bytearray()
+        self._lasts = bytearray()
+        self._starts: list[tuple[int, Scanned]] = []
         self.raw = 0
 
-    def add(self, placed: Placed, *, new: bool) -> None:
-        """Note the next chunk, and whether this upload stored it."""
+    def add(self, placed: Placed, source: Scanned, *, new: bool) -> None:
+        """Note the next chunk, the source it is of, and whether this upload stored it."""
+        if not self._starts or self._starts[-1][1] is not source:
+            if self._lasts:
+                self._lasts[-1] = 1
+            self._starts.append((len(self._rows), source))
         self._rows.append(placed)
         self._new.append(new)
+        self._lasts.append(0)
         self.raw += placed.raw
 
-    def rows(self, known: Known) -> list[Placed]:
-        """Return the rows worth an index: all, or only the new ones with a neighbour on each side, or none."""
+    def index(self, known: Known) -> Index | None:
+        """Return the index worth writing: of all, or only of the new chunks and a neighbour on each side, or none."""
         count = sum(self._new)
         if count == 0:
-            return []
+            return None
+        if self._lasts:
+            self._lasts[-1] = 1
         if count >= _NEW_SHARE_OF_A_WHOLE_INDEX * len(self._rows) or not 0 < len(known.used) < _INDEXES_OF_ONE_UPLOAD:
             known.used.clear()
-            return self._rows
-        new = self._new
-        return [
-            row
-            for at, row in enumerate(self._rows)
-            if new[at] or (at > 0 and new[at - 1]) or (at + 1 < len(new) and new[at + 1])
-        ]
+            return Index(self._rows, bytes(self._lasts), list(self._files()))
+        kept = [at for at in range(len(self._rows)) if any(self._new[max(0, at - 1) : at + 2])]
+        return Index([self._rows[at] for at in kept], bytes(self._lasts[at] for at in kept))
+
+    def _files(self) -> Iterator[FileRows]:
+        ends = [start for start, _ in self._starts[1:]] + [len(self._rows)]
+        for (start, source), end in zip(self._starts, ends, strict=True):
+            # One that began in an earlier document, or is not read to its end, has no digest that fits its rows.
+            whole = sum(row.raw for row in self._rows[start:end]) == source.size if source.sha256 else False
+            if whole and end - start >= _ROWS_OF_A_LARGE_FILE:
+                yield FileRows(start, end - start, source.size, source.sha256)
 
 
 def publish(
@@ -61,13 +76,13 @@ def publish(
     """
     if not domain.dedup:
         return [], []
-    rows = document.rows(known)
-    if not rows:
+    index = document.index(known)
+    if index is None:
         return list(known.used), []
-    data = indexes.encode(rows)
+    data = indexes.encode(index)
     name = IndexName(domain.name, domain.digest(data).hex())
     names = [name, *known.used]
-    domain.recent.note([name], Index(rows))
+    domain.recent.note([name], index)
     writes: list[Future[object]] = [sending.submit(domain.backend.put, name.key, data)]
     return names, writes + hooks.write(domain, hooks.chosen(known.samples, size), name)
 

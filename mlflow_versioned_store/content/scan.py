@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -19,7 +18,7 @@ import msgspec
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.chunking import Chunking, Cutter
 from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
-from mlflow_versioned_store.content.workers import computing
+from mlflow_versioned_store.content.foreseen import FileChangedError, Foresight, Hashing, PutOffHashing
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
@@ -80,6 +79,7 @@ class Scanner:
         chunking: The store's way of cutting.
         digest: The store's digest function.
         on_read: Called with the bytes read, as they are read.
+        foresight: What is known of stored chunks, so that they are read at less cost.
     """
 
     def __init__(
@@ -88,12 +88,14 @@ class Scanner:
         chunking: Chunking,
         digest: Digest,
         on_read: Callable[[int], None],
+        foresight: Foresight | None = None,
     ):
         self._sources = list(sources)
         self._cutter: Cutter = chunking.cutter()
         self._smallest = chunking.smallest
         self._digest = digest
         self._on_read = on_read
+        self._foresight = foresight
         self.scanned: list[Scanned] = []
 
     def segments(self) -> Iterator[Segment]:
@@ -120,7 +122,7 @@ class Scanner:
             return self._in_memory(source)
         if isinstance(source, (str, os.PathLike)):
             return self._of_file(os.fspath(source))
-        return self._of_blocks(_StreamBlocks(source))
+        return self._of_blocks(_StreamBlocks(source), Hashing())
 
     def _in_memory(self, data: bytes) -> Iterable[Chunk]:
         scanned = Scanned()
@@ -144,11 +146,13 @@ class Scanner:
                     after = os.fstat(descriptor)
                 finally:
                     os.close(descriptor)
+                read = self.scanned[-1].size
+                if read == after.st_size == before.st_size and before.st_mtime_ns == after.st_mtime_ns:
+                    return
             except OSError as error:
                 raise LocalStorageFailed(f"{path} cannot be read: {error.strerror}.", key=path) from error
-            read = self.scanned[-1].size
-            if read == after.st_size == before.st_size and before.st_mtime_ns == after.st_mtime_ns:
-                return
+            except FileChangedError:
+                pass
             # What was read stays behind unreferenced; the next reading stands for the source.
             del self.scanned[kept:]
         raise SourceChanged(
@@ -158,35 +162,42 @@ class Scanner:
 
     def _of_descriptor(self, descriptor: int, size: int) -> Iterable[Chunk]:
         if size > BLOCK_BYTES:
-            return self._of_blocks(_FileBlocks(descriptor))
+            hashing = PutOffHashing(descriptor, self._foresight, self._digest) if self._foresight else Hashing()
+            return self._of_blocks(_FileBlocks(descriptor), hashing)
         data = os.read(descriptor, size) if size else os.read(descriptor, BLOCK_BYTES)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
         self._on_read(len(data))
         return self._in_memory(data)
 
-    def _of_blocks(self, blocks: _Blocks) -> Iterator[Chunk]:
+    def _of_blocks(self, blocks: _Blocks, hashing: Hashing) -> Iterator[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
-        sha256 = hashlib.sha256()
-        hashing: Future[None] | None = None
+        last: Chunk | None = None
         final = False
         while not final:
             block, final = blocks.next()
-            start = 0
-            for end in self._cutter.cut(block, final=final):
-                yield self._chunk(scanned, block[start:end])
-                start = end
-            blocks.used(start)
-            scanned.size += start
-            self._on_read(start)
-            # Hashed by another thread while this one reads and cuts the next block.
-            if hashing is not None:
-                hashing.result()
-            hashing = computing.submit(sha256.update, block[:start])
-        if hashing is not None:
-            hashing.result()
-        scanned.sha256 = sha256.hexdigest()
+            used = 0
+            names = []
+            while (chunk := self._next_chunk(scanned, block[used:], last, final=final)) is not None:
+                yield chunk
+                last = chunk
+                names.append((chunk.digest, len(chunk.data)))
+                used += len(chunk.data)
+            blocks.used(used)
+            scanned.size += used
+            self._on_read(used)
+            hashing.add(block[:used], names)
+        scanned.sha256 = hashing.hexdigest()
+
+    def _next_chunk(self, scanned: Scanned, data: memoryview, last: Chunk | None, *, final: bool) -> Chunk | None:
+        row = self._foresight.row_after(last.digest) if self._foresight and last is not None else None
+        if row is not None and row.raw <= len(data):
+            foreseen = data[: row.raw]
+            if self._digest(foreseen) == row.digest:
+                return Chunk(scanned, foreseen, row.digest, row.tail)
+        end = self._cutter.first(data, final=final)
+        return None if end is None else self._chunk(scanned, data[:end])
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))

@@ -106,7 +106,8 @@ def upload(
         SourceChanged, LocalStorageFailed: A source cannot be read as it is.
         VersionedStoreError: The store refused or failed.
     """
-    scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore)
+    known = Known(domain, hints)
+    scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore, known if domain.dedup else None)
     size = size_up_to(sources, SEGMENT_BYTES + 1)
     with _lane(size):
         segments = scanner.segments() if size <= SEGMENT_BYTES else ahead(scanner.segments())
@@ -115,7 +116,7 @@ def upload(
             inline = _inline(domain, scanner.scanned, first)
             if inline is not None:
                 return inline
-        packed = _PackedUpload(domain, Known(domain, hints), staging)
+        packed = _PackedUpload(domain, known, staging)
         for segment in chain(first, segments):
             packed.store(segment)
         return packed.finish(scanner.scanned)
@@ -215,7 +216,7 @@ class _PackedUpload:
         if file is None:
             file = self._files[decision.chunk.source] = FileChunks(self._domain.digest_name)
         file.add(placed)
-        self._document.add(placed, new=decision.job is not None)
+        self._document.add(placed, decision.chunk.source, new=decision.job is not None)
         for place in placed.ancestors:
             self._leans[place.pack] = None
 

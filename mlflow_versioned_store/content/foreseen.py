@@ -1,0 +1,133 @@
+"""Reading what is known already at less cost: cuts that need no search, and a SHA-256 that is known as well.
+
+A chunk that starts at a cut and equals, by its digest, the one that followed here before also ends at a cut. And a file
+all of whose chunks are those of a known file, in order, has that file's SHA-256. Hashing it is put off as long as that
+is possible, and made up for by a second reading, checked against the chunks of the first, once it is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content.digests import Digest
+from mlflow_versioned_store.content.indexes import FileRows, Placed
+from mlflow_versioned_store.content.workers import computing
+
+# By then the first segment was looked up and the second one is read: what is not known now will not be.
+_PUT_OFF_BYTES_MAX = 40 << 20
+
+
+class Foresight(Protocol):
+    """What an upload knows of stored chunks; asked by the thread that reads."""
+
+    def row_after(self, digest: bytes) -> Placed | None:
+        """Return the chunk that followed the one with this digest in a file, unless it ended that file."""
+
+    def file_from(self, digest: bytes) -> tuple[FileRows, Sequence[Placed]] | None:
+        """Return a large file that starts with the chunk with this digest, and its rows."""
+
+
+class FileChangedError(Exception):
+    """A file's second reading did not give what the first one did."""
+
+
+class Hashing:
+    """The SHA-256 of bytes that come block by block, computed by another thread meanwhile."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._running: Future[None] | None = None
+
+    def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:  # noqa: ARG002 - for those who put off
+        """Take the next bytes, which are these chunks (digest, bytes)."""
+        if self._running is not None:
+            self._running.result()
+        self._running = computing.submit(self._sha256.update, data)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all that was added."""
+        if self._running is not None:
+            self._running.result()
+        return self._sha256.hexdigest()
+
+
+class PutOffHashing(Hashing):
+    """The SHA-256 of a file, put off while the file may turn out to be a known one.
+
+    Args:
+        descriptor: The file, to read again what was put off.
+        foresight: What is known.
+        digest: The store's digest function.
+    """
+
+    def __init__(self, descriptor: int, foresight: Foresight, digest: Digest):
+        super().__init__()
+        self._descriptor = descriptor
+        self._foresight = foresight
+        self._digest = digest
+        self._put_off: list[tuple[bytes, int]] | None = []
+        self._size = 0
+        self._file: FileRows | None = None
+        self._rows: Sequence[Placed] = ()
+        self._matched = 0
+
+    def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Take the next bytes, which are these chunks.
+
+        Raises:
+            FileChangedError: Bytes that were put off are not there any more.
+        """
+        if self._put_off is None:
+            super().add(data, chunks)
+            return
+        self._put_off += chunks
+        self._size += len(data)
+        if not self._may_be_known():
+            self._make_up()
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the file.
+
+        Raises:
+            FileChangedError: Bytes that were put off are not there any more.
+        """
+        if self._put_off is not None:
+            if self._file is not None and (self._matched, self._size) == (self._file.length, self._file.size):
+                return self._file.sha256
+            self._make_up()
+        return super().hexdigest()
+
+    def _may_be_known(self) -> bool:
+        assert self._put_off is not None, "nothing is put off any more"
+        if self._file is None and self._put_off:
+            known = self._foresight.file_from(self._put_off[0][0])
+            if known is None:
+                return self._size <= _PUT_OFF_BYTES_MAX
+            self._file, self._rows = known
+        fresh = self._put_off[self._matched :]
+        rows = self._rows[self._matched : len(self._put_off)]
+        self._matched = len(self._put_off)
+        return [digest for digest, _ in fresh] == [row.digest for row in rows]
+
+    def _make_up(self) -> None:
+        assert self._put_off is not None, "nothing is put off any more"
+        offset = 0
+        for digest, size in self._put_off:
+            data = _read_at(self._descriptor, size, offset)
+            if self._digest(data) != digest:
+                raise FileChangedError
+            self._sha256.update(data)
+            offset += size
+        self._put_off = None
+
+
+def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)

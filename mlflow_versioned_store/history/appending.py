@@ -59,6 +59,7 @@ UNCERTAIN_SECONDS_MAX = 10.0
 CONTENTION_SECONDS_MAX = 300.0
 
 _PAUSE_SECONDS_MAX = 2.0
+_EXPONENT_MAX = 16
 _ENTRY_BYTES = 128
 
 
@@ -116,7 +117,7 @@ class _Trouble:
 
     def pause(self, round_trip: float) -> None:
         """Wait a random time that grows with every loss: the more there are, the wider they spread."""
-        exponent = max(self.losses - 1, self._uncertain)
+        exponent = min(max(self.losses - 1, self._uncertain), _EXPONENT_MAX)
         if exponent > 0:
             longest = min(_PAUSE_SECONDS_MAX, round_trip * 2.0**exponent)
             time.sleep(random.uniform(0.0, longest))  # noqa: S311  # spreads retries, keeps no secret
@@ -232,12 +233,16 @@ class Appender:
             try:
                 if conflict is not None and trouble.losses == 1:
                     return self._head.after(state, self._commits.fetch(state.number + 1))
-                return self._head.follow(state)
+                newest = self._head.follow(state)
             except NotFound:
-                trouble.uncertain(conflict or OutcomeUnknown("The key is taken, and yet there is nothing."))
-                return state
+                newest = state
             except Unavailable as problem:
                 trouble.uncertain(problem)
+                continue
+            if conflict is not None and newest.number == state.number:
+                # Taken, and yet there is nothing to read: the server contradicts itself, for now or for ever.
+                trouble.uncertain(conflict)
+            return newest
 
     def _settle(self, batch: Sequence[Job], state: State) -> None:
         """Answer those calls whose commit is in the log already, though nobody said so."""

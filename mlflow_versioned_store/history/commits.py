@@ -78,6 +78,11 @@ class Commits:
             key=key,
         )
 
+    def highest(self) -> int:
+        """Return the highest number that any commit has, gaps or not; 0 for none. One request a thousand commits."""
+        listed = self._backend.list(keys.commits(self._folder))
+        return max((number for info in listed if (number := keys.commit_number(info.key)) is not None), default=0)
+
     def entries(self, change: Change) -> Sequence[Entry]:
         """Return all entries of a change. One request a part where it has parts.
 

@@ -61,14 +61,6 @@ class Head:
         self.learn(state)
         return state
 
-    def number(self) -> int:
-        """Return the number of the newest commit, 0 for none. One request; where listings are unordered, some 2 log2.
-
-        Raises:
-            Damaged: A commit is missing.
-        """
-        return self._listed() if self._backend.capabilities.ordered_list else self._galloped()
-
     def follow(self, state: State) -> State:
         """Return the newest state, read from `state` on.
 
@@ -154,7 +146,7 @@ class Head:
         return Overlay(delta.rows, delta.notes)
 
     def _find(self, near: State | None) -> State:
-        number = self.number()
+        number = self._listed() if self._backend.capabilities.ordered_list else self._galloped()
         if near is not None and number <= near.number:
             return near
         if not number:

@@ -139,7 +139,7 @@ def encode(document: Any) -> bytes:
 
 
 def _damaged(name: str, wrong: Exception) -> Damaged:
-    return Damaged(f"{name} is damaged: {wrong}. Restore it from a copy of the bucket.", key=name)
+    return Damaged(f"{name} is damaged: {str(wrong).rstrip('.')}. Restore it from a copy of the bucket.", key=name)
 
 
 def _line(view: memoryview) -> tuple[bytes, int]:

@@ -23,23 +23,23 @@ class Verified(NamedTuple):
     reason: str = ""
 
 
-def verify(commits: Commits, newest: int) -> Verified:
-    """Check commits 1 to `newest`. One request a commit, and one a part of a very large change.
+def verify(commits: Commits) -> Verified:
+    """Check all commits. One request each, one a part of a very large change, and a list a thousand commits.
 
     Raises:
         Unavailable: The store cannot be reached; nothing is said of the log.
         AccessDenied: It may not be read.
     """
+    newest = commits.highest()
     walk = _Walk(commits)
     for number in range(1, newest + 1):
         try:
             commits.forget(number)
             walk.check(commits.required(number))
         except (Damaged, Unsupported) as wrong:
-            return min(
-                Verified(newest, number, str(wrong)), *walk.purgeable(newest), key=lambda found: found.broken or 0
-            )
-    return min(walk.purgeable(newest), key=lambda found: found.broken or 0, default=Verified(newest))
+            return Verified(newest, number, str(wrong))
+    unpurged = [Verified(newest, number, reason) for number, reason in walk.without_frames.values()]
+    return min(unpurged, key=lambda found: found.broken or 0, default=Verified(newest))
 
 
 class _Walk:
@@ -48,7 +48,7 @@ class _Walk:
         self._before: Commit | None = None
         self._latest: dict[str, int] = {}
         # Versions whose frames are gone: sound if a later commit says that they were purged.
-        self._without_frames: dict[tuple[str, int], tuple[int, str]] = {}
+        self.without_frames: dict[tuple[str, int], tuple[int, str]] = {}
 
     def check(self, commit: Commit) -> None:
         if commit.parent != (self._before.digest if self._before else ""):
@@ -62,7 +62,7 @@ class _Walk:
                 if entry.action == "make":
                     self._count(entry.path, entry.version, commit.number)
                 elif entry.action == "purge":
-                    self._without_frames.pop((entry.path, entry.version), None)
+                    self.without_frames.pop((entry.path, entry.version), None)
             if change.frames is None:
                 continue
             try:
@@ -71,11 +71,7 @@ class _Walk:
                 gone = {(entry.path, entry.version) for entry in entries if entry.action == "make"}
                 if not gone:
                     raise
-                self._without_frames.update(dict.fromkeys(gone, (commit.number, str(damage))))
-
-    def purgeable(self, newest: int) -> list[Verified]:
-        """Return a finding for every commit whose frames are gone though nobody purged them."""
-        return [Verified(newest, number, reason) for number, reason in self._without_frames.values()]
+                self.without_frames.update(dict.fromkeys(gone, (commit.number, str(damage))))
 
     def _count(self, path: str, version: int, number: int) -> None:
         expected = self._latest.get(path, 0) + 1

@@ -26,7 +26,7 @@ test-quick: $(VENV)/.test ## Run the tests that take seconds, with the servers t
 	$(RUN_TESTS) $(CURDIR)/$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(addprefix $(CURDIR)/,$(TESTS)) $(ARGS)
 
 test-mlflow-%: .venv-mlflow-%/.test servers ## Run the MLflow flows on another MLflow: test-mlflow-2.22, test-mlflow-3.5.
-	$(RUN_TESTS) $(CURDIR)/.venv-mlflow-$*/bin/pytest $(CURDIR)/tests/mlflow_plugin/test_flows*.py $(ARGS)
+	$(RUN_TESTS) $(CURDIR)/.venv-mlflow-$*/bin/pytest -n 2 --dist loadfile $(CURDIR)/tests/mlflow_plugin/test_flows*.py $(ARGS)
 
 servers: $(VENV)/.test ## Install the storage servers that the tests need and this machine lacks.
 	@$(BIN)/python -m tests.servers install || echo "Without them: the end of the test run says what that means."

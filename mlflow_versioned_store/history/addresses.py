@@ -160,16 +160,26 @@ def _resolve_at(history: History, state: State, path: str, spec: str, rest: str)
         found = _literal(then, path)
     if found is None:
         raise NotFound(f"{below!r} did not exist in {state.root!r} as of {spec}. {_nothing(state, below)}")
-    return found
+    if found.version is None:
+        return found
+    # What became of the version since, an expiry or a move of its bytes, holds for every look at the past.
+    return Resolved(found.path, _readable(state, found.path, found.version.number), then)
 
 
 def _resolve_version(state: State, path: str, number: int, rest: str) -> Resolved:
     version = state.version(path, number)
     if version is None or rest not in ("", path.rpartition("/")[2]):
         raise NotFound(_no_version(state, path, number, rest))
+    return Resolved(path, _readable(state, path, number), state)
+
+
+def _readable(state: State, path: str, number: int) -> Version:
+    version = state.version(path, number)
+    if version is None:
+        raise NotFound(_no_version(state, path, number, ""))
     if not version.readable:
         raise NotFound(f"Version {number} of {path!r} in {state.root!r} is {version.status}; its bytes are gone.")
-    return Resolved(path, version, state)
+    return version
 
 
 def _literal(state: State, path: str) -> Resolved | None:

@@ -44,18 +44,21 @@ class Log:
         folder: The log's folder: `keys.log(root)`, or `keys.SETTINGS_LOG`.
         root: The artifact root; every commit names it.
         digest: The store's digest algorithm, "blake3" or "sha256".
+        short: Few commits are expected: they are read one by one from the first, without a list.
 
     Raises:
         Unsupported: The digest algorithm is unknown to this release.
     """
 
-    def __init__(self, backend: Backend, folder: str, *, root: str, digest: str = "blake3") -> None:
+    def __init__(self, backend: Backend, folder: str, *, root: str, digest: str = "blake3", short: bool = False) -> None:
         function = digest_named(digest)
         self.root = root
         self.folder = folder
         self._commits = Commits(backend, folder, root, function)
         checkpoints = Checkpoints(backend, folder, root, function)
         self._head = Head(backend, folder, root, self._commits, checkpoints)
+        if short:
+            self._head.learn(State(root))
         self._appender = Appender(backend, folder, root, function, self._commits, self._head)
 
     def append(self, drafts: Sequence[Draft]) -> list[Appended]:

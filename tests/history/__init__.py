@@ -1,0 +1,1 @@
+"""Tests of the history: commits, log, checkpoints, state, addresses."""

@@ -151,7 +151,9 @@ def test_every_path_can_be_addressed(paths: list[str], data: st.DataObject) -> N
     commit = data.draw(st.integers(1, len(paths)))
     then = log.state_at(commit=commit)
     for version in then.walk():
-        assert resolve(log, f"{version.path}@@c{commit}").version == version
+        found = resolve(log, f"{version.path}@@c{commit}").version
+        assert found is not None
+        assert (found.path, found.number) == (version.path, version.number)
 
 
 def test_expired_versions_are_named_as_such() -> None:

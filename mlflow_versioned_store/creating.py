@@ -4,48 +4,63 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from itertools import chain, islice
 
-from mlflow_versioned_store import finding, keys, marker
+from mlflow_versioned_store import finding, keys, marker, roots
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.backends.probe import probe
 from mlflow_versioned_store.backends.s3_bucket import check_lifecycle
 from mlflow_versioned_store.backends.scoped import ScopedBackend
-from mlflow_versioned_store.errors import Conflict, Damaged, InvalidInput, NoStore, OutcomeUnknown
+from mlflow_versioned_store.content.workers import looking_up
+from mlflow_versioned_store.errors import (
+    AccessDenied,
+    Conflict,
+    CredentialsMissing,
+    Damaged,
+    InvalidInput,
+    NoStore,
+    OutcomeUnknown,
+)
 from mlflow_versioned_store.finding import Found
 from mlflow_versioned_store.marker import Marker
 
+_LOOKED_INTO_MAX = 100
 _log = logging.getLogger("mlflow_versioned_store")
 
 
 def create(uri: str, *, digest: str = "blake3") -> Found:
     """Make a store exactly at `uri`, or return the one that is there.
 
-    Costs about twenty requests: the probe races creates.
+    Costs about forty requests: the probe races creates, and the folders below are looked at.
 
     Args:
         uri: The store's location.
         digest: The algorithm that names chunks, packs and records: "blake3" or "sha256".
 
     Raises:
-        InvalidInput: A store at an ancestor covers this location already.
+        InvalidInput: A store above or below covers part of this location already, or it is part of an MLflow run.
         Unsupported: The backend does not keep the contract, or a lifecycle rule would expire what a store keeps.
         Damaged: Parts of a store lie there without its marker.
     """
     container, path = open_container(uri)
+    if path and roots.mlflow_part(path) <= path.count("/"):
+        raise InvalidInput(f"{uri} belongs to one run, model or trace of MLflow; a store lies above those.")
     known = finding.read_marker(container, path)
     if known is None:
         _refuse_inside_another(uri)
-        known = _make(container, path, digest)
+        known = _make(container, path, digest, logging.INFO)
     finding.remember(container, path, known)
     return Found(container, path, "", known)
 
 
 def find_or_create(uri: str) -> Found:
-    """Return the store that covers `uri`; where there is none, make it with sensible defaults.
+    """Return the store that covers `uri`; where there is none, make it, where `MVS_STORE` says or at the default place.
 
     Raises:
         NoStore: There is none, and `MVS_CREATE=never` forbids to make one.
+        InvalidInput: A store further down would come to lie inside the new one.
     """
     try:
         return finding.find(uri)
@@ -56,32 +71,33 @@ def find_or_create(uri: str) -> Found:
                 "`python -m mlflow_versioned_store init URI` where it shall be."
             ) from missing
     container, path = open_container(uri)
-    prefix = finding.default_location(path)
-    known = finding.read_marker(container, prefix) or _make(container, prefix, "blake3")
+    prefix = finding.location_for(container, path)
+    # Nobody asked for it in so many words, so it is said where everybody sees it.
+    known = finding.read_marker(container, prefix) or _make(container, prefix, "blake3", logging.WARNING)
     finding.remember(container, prefix, known)
     return finding.find(uri)
 
 
-def _make(container: Backend, prefix: str, digest: str) -> Marker:
+def _make(container: Backend, prefix: str, digest: str, announced: int) -> Marker:
     backend = ScopedBackend(container, prefix)
+    made = marker.new_marker(backend.location, digest)
     if next(backend.list(keys.LOGS, limit=1), None) is not None:
-        return _lost_race(backend) or _refuse_without_marker(backend)
+        # Where somebody else made the store meanwhile, its marker is older than its logs.
+        return finding.read_marker(backend, "") or _refuse_without_marker(backend)
+    _refuse_above_another(backend)
     probe(backend)
     check_lifecycle(backend)
-    made = marker.new_marker(backend.location, digest)
     try:
         backend.put(keys.MARKER, marker.encode(made), create=True)
     except (Conflict, OutcomeUnknown):
         # Whoever was first decides, and it may have been ourselves.
-        if (known := finding.read_marker(backend, "")) is None:
+        known = finding.read_marker(backend, "")
+        if known is None:
             raise
-        return known
-    _log.info("Created the versioned store %s at %s.", made.id, backend.location)
+        if known.id != made.id:
+            return known
+    _log.log(announced, "Created the versioned store %s at %s.", made.id, backend.location)
     return made
-
-
-def _lost_race(backend: Backend) -> Marker | None:
-    return finding.read_marker(backend, "")
 
 
 def _refuse_without_marker(backend: Backend) -> Marker:
@@ -95,9 +111,40 @@ def _refuse_without_marker(backend: Backend) -> Marker:
 def _refuse_inside_another(uri: str) -> None:
     try:
         found = finding.find(uri)
-    except NoStore:
+    except (NoStore, AccessDenied) as error:
+        if isinstance(error, CredentialsMissing):
+            raise
+        # Who may not look further up may still say: here. The nearest store is the one that counts.
         return
     raise InvalidInput(
         f"{uri} lies inside the store {found.backend.location}. One store inside another would split its "
         "deduplication and history; choose a location outside of it."
     )
+
+
+def _refuse_above_another(backend: Backend) -> None:
+    """Refuse to make a store above one that is there, as far as a look two folders deep tells."""
+    try:
+        below = _folders_in(backend, [""])
+        folders = [*below, *_folders_in(backend, below)]
+        probes = [looking_up.submit(finding.read_marker, backend, folder) for folder in folders]
+        found = [folder for folder, probed in zip(folders, probes, strict=True) if probed.result() is not None]
+    except (AccessDenied, InvalidInput):
+        # What lies there cannot be looked at, or is not named as a store's location can be.
+        return
+    if found:
+        raise InvalidInput(
+            f"There is a store at {backend.location}/{found[0]} already, and one at {backend.location} would lie "
+            "around it. Choose a location beside it, or set MVS_STORE to it."
+        )
+
+
+def _folders_in(backend: Backend, above: Sequence[str]) -> list[str]:
+    """Return the folders directly in `above`, at most a hundred, without those that are MLflow's or a store's own."""
+    listed = chain.from_iterable(backend.folders(folder) for folder in above)
+    return list(islice(filter(_may_hold_store, listed), _LOOKED_INTO_MAX))
+
+
+def _may_hold_store(folder: str) -> bool:
+    is_mlflow_part = roots.mlflow_part(f"{folder}/artifacts") <= folder.count("/")
+    return not is_mlflow_part and folder.rpartition("/")[2] != keys.RESERVED

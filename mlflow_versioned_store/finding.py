@@ -65,6 +65,12 @@ def find(uri: str) -> Found:
     return Found(container, prefix, _below(path, prefix), known)
 
 
+def location_for(container: Backend, path: str) -> str:
+    """Return where a store for `path` is made: where `MVS_STORE` says, or at the default location."""
+    told = _told_prefix(container, path)
+    return default_location(path) if told is None else told
+
+
 def default_location(path: str) -> str:
     """Return where a store for `path` is made by default.
 

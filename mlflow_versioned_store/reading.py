@@ -15,11 +15,12 @@ from mlflow_versioned_store.content.sinks import MemorySink, Sink
 from mlflow_versioned_store.content.wanted import Wanted
 from mlflow_versioned_store.content.whole_objects import WholeObject
 from mlflow_versioned_store.content.workers import looking_up
-from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
+from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.references import open_reference
+from mlflow_versioned_store.roots import clean_path
 
 _NOTED = 4
 _COMMITS_AT_ONCE = 48
@@ -134,7 +135,7 @@ class VersionReader:
     def _whole(self, name: str, version: Version, location: Native | Reference) -> WholeObject:
         backend, key, e_tag = self._backend, "", None
         if isinstance(location, Native):
-            key = location.key
+            key = _checked(name, location.key)
         else:
             backend, key = open_reference(location.uri, self._backend.location)
             e_tag = None if location.s3_version_id else location.e_tag
@@ -147,6 +148,15 @@ class VersionReader:
             size=version.size,
             sha256=version.sha256,
         )
+
+
+def _checked(name: str, key: str) -> str:
+    try:
+        if clean_path(key) == key != "":
+            return key
+    except InvalidInput:
+        pass
+    raise Damaged(f"{name}: its commit says that its bytes are at {key!r}, where no artifact can be. Verify the log.")
 
 
 def _by_commits(wanted: Sequence[tuple[Version, Sink]]) -> Iterator[list[tuple[Version, Sink]]]:

@@ -1,6 +1,6 @@
 """Settings of a store: a log of numbered objects in the store itself, and switches of this process's environment.
 
-A change of settings is an annotation of the path "settings"; what it does not mention stays as it was. Settings are
+A change of settings is an annotation of that log's root; what it does not mention stays as it was. Settings are
 a help to writers: where they cannot be read, bytes are stored plainly with one warning.
 """
 
@@ -16,7 +16,6 @@ from mlflow_versioned_store.errors import Damaged, InvalidInput
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Draft, DraftEntry
 
-PATH = "settings"
 LOG_NAME = "_settings"
 
 
@@ -44,8 +43,8 @@ class Settings:
     needs_to_write: tuple[str, ...] = ()
 
 
-# What a writer does that cannot read the settings: lean on nothing.
-PLAIN = Settings(dedup=False, delta=False)
+# What a writer does that cannot read the settings: lean on nothing, and keep to the narrower domain.
+PLAIN = Settings(dedup_scope="experiment", dedup=False, delta=False)
 _SCOPES = ("store", "experiment")
 
 
@@ -55,7 +54,7 @@ def read_settings(log: Log) -> Settings:
     Raises:
         Damaged: They are not settings that any release wrote.
     """
-    return from_notes(dict(log.state().notes(PATH)))
+    return from_notes(dict(log.state().notes("")))
 
 
 def change_settings(log: Log, changes: dict[str, Any], who: dict[str, Any]) -> Settings:
@@ -68,7 +67,7 @@ def change_settings(log: Log, changes: dict[str, Any], who: dict[str, Any]) -> S
         from_notes(changes)
     except Damaged as error:
         raise InvalidInput(str(error)) from error
-    entry = DraftEntry(PATH, note=changes)
+    entry = DraftEntry("", note=changes)
     log.append([Draft(uuid.uuid4().hex, "annotate", (entry,), who=who)])
     return read_settings(log)
 

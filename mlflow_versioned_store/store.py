@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
@@ -13,10 +14,12 @@ from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, It
 from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.content.clock import HELP_SECONDS, elapsed
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.sightings import Sightings
+from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import Unsupported, VersionedStoreError
 from mlflow_versioned_store.finding import Found
 from mlflow_versioned_store.history.log import Log
@@ -37,6 +40,8 @@ __all__ = [
 ]
 
 _ROOTS_REMEMBERED = 256
+# So long a store is written plainly whose settings could not be read.
+_PLAIN_SECONDS = 60.0
 _log = logging.getLogger("mlflow_versioned_store")
 _lock = fork_safe_lock()
 _stores: dict[tuple[Backend, str], Store] = {}
@@ -82,6 +87,8 @@ class Store:
         self._marker = found.marker
         self._roots: OrderedDict[str, ArtifactRoot] = OrderedDict()
         self._lock = fork_safe_lock()
+        self._settings: Settings | None = None
+        self._settings_until = 0.0
         self._sightings = Sightings(self._backend)
         self._recent = Recent()
         self.reader = Reader(self._backend, found.marker.digest, Directories(self._backend))
@@ -114,25 +121,32 @@ class Store:
     @cached_property
     def settings_log(self) -> Log:
         """The log of the store's settings."""
-        return self._log(keys.SETTINGS_LOG, LOG_NAME)
+        return Log(self._backend, keys.SETTINGS_LOG, root=LOG_NAME, digest=self._marker.digest, short=True)
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
         """How the store is written, as this process found it first.
 
-        Where that cannot be read, the settings that lean on nothing, with one warning.
+        Where that cannot be read within 2 s, the settings that lean on nothing, with one warning; a minute later it is
+        tried again.
 
         Raises:
             Unsupported: The store needs a newer release.
         """
+        known = self._settings
+        if known is not None and elapsed() < self._settings_until:
+            return known
         try:
-            settings = read_settings(self.settings_log)
+            read = looking_up.submit(read_settings, self.settings_log)
+            settings, until = read.result(timeout=HELP_SECONDS), math.inf
         except Unsupported:
             raise
-        except VersionedStoreError as error:
-            _log.warning("Storing plainly, since the settings of %s cannot be read: %s", self.location, error)
-            return PLAIN
+        except (VersionedStoreError, TimeoutError) as error:
+            reason = str(error) or f"it took longer than {HELP_SECONDS:g} s"
+            _log.warning("Storing plainly, since the settings of %s cannot be read: %s", self.location, reason)
+            settings, until = PLAIN, elapsed() + _PLAIN_SECONDS
         check_features(settings.needs_to_read, self.location, "read")
+        self._settings, self._settings_until = settings, until
         return settings
 
     def place(self, path: str) -> Place:
@@ -144,7 +158,7 @@ class Store:
         with self._lock:
             root = self._roots.get(name)
             if root is None:
-                root = self._roots[name] = ArtifactRoot(self, name, self._log(keys.log(name), name))
+                root = self._roots[name] = ArtifactRoot(self, name, self._log_of(name))
                 while len(self._roots) > _ROOTS_REMEMBERED:
                     self._roots.popitem(last=False)
             else:
@@ -191,8 +205,8 @@ class Store:
         key = s3_config.encryption_scope(s3_config.resolve())
         return f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}" if key else ""
 
-    def _log(self, folder: str, name: str) -> Log:
-        return Log(self._backend, folder, root=name, digest=self._marker.digest)
+    def _log_of(self, name: str) -> Log:
+        return Log(self._backend, keys.log(name), root=name, digest=self._marker.digest)
 
     def _roots_in(self, folder: str, path: str) -> Iterator[str]:
         for key in self._backend.folders(folder):

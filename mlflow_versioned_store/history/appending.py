@@ -30,9 +30,8 @@ from mlflow_versioned_store.errors import (
     Unavailable,
     VersionedStoreError,
 )
-from mlflow_versioned_store.history import columns, sealed
+from mlflow_versioned_store.history import checkpoints, columns, sealed
 from mlflow_versioned_store.history.batches import Job, Queue
-from mlflow_versioned_store.history.checkpoints import is_due
 from mlflow_versioned_store.history.commits import Commits, effective_time
 from mlflow_versioned_store.history.folding import Fold
 from mlflow_versioned_store.history.heads import Head
@@ -169,6 +168,7 @@ class Appender:
         self._queue = Queue()
         self._let_by_until = 0.0
         self._round_trip = 0.01
+        self._no_checkpoint_before = 0
         self._doubts: dict[tuple[str, ...], dict[int, dict[str, list[Appended]]]] = {}
 
     def _lead(self) -> None:
@@ -266,12 +266,13 @@ class Appender:
             jobs = [job for job in jobs if not job.done]
 
     def _with_checkpoint(self, state: State) -> State:
-        if not is_due(state):
+        if state.number < self._no_checkpoint_before or not checkpoints.is_due(state):
             return state
         try:
             state = self._head.save_checkpoint(state)
         except VersionedStoreError as problem:
             logger.warning("No checkpoint of %r could be written, the log goes on without: %s", self._root, problem)
+            self._no_checkpoint_before = state.number + checkpoints.COMMITS_MAX
         return state
 
     def _record(self, attempt: _Attempt, parts: dict[str, tuple[tuple[Entry, ...], tuple[PartRef, ...]]]) -> bytes:

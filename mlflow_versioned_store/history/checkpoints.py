@@ -118,7 +118,10 @@ class _Stored:
         return next(self._current.of_key(key), None)
 
     def version(self, key: str, number: int) -> Version | None:
-        return next((version for version in self.versions(key) if version.number == number), None)
+        latest = self.latest(key)
+        if latest is None or latest.number == number:
+            return latest
+        return next((version for version in self._older.of_key(key) if version.number == number), None)
 
     def versions(self, key: str) -> Sequence[Version]:
         latest = self.latest(key)

@@ -19,6 +19,8 @@ CLOCK_AHEAD_MAX = timedelta(minutes=5)
 _OBJECT_BYTES_MAX = 128 << 20
 _KEPT_MAX = 64
 _KEPT_BYTES_MAX = 16 << 20
+# What a decoded entry takes in memory, about.
+_ENTRY_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,4 +215,5 @@ def _on_time(commit: Commit, written: datetime) -> Commit:
 
 
 def _bytes_of(kept: _Kept) -> int:
-    return len(kept.commit.record) + len(kept.frames)
+    entries = sum(len(change.entries) for change in kept.commit.changes)
+    return len(kept.commit.record) + len(kept.frames) + entries * _ENTRY_BYTES

@@ -50,7 +50,9 @@ class Log:
         Unsupported: The digest algorithm is unknown to this release.
     """
 
-    def __init__(self, backend: Backend, folder: str, *, root: str, digest: str = "blake3", short: bool = False) -> None:
+    def __init__(
+        self, backend: Backend, folder: str, *, root: str, digest: str = "blake3", short: bool = False
+    ) -> None:
         function = digest_named(digest)
         self.root = root
         self.folder = folder

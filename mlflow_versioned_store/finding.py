@@ -102,7 +102,10 @@ def read_marker(container: Backend, prefix: str) -> Marker | None:
     where = _join(container.location, prefix)
     try:
         fetched = container.get(_join(prefix, keys.MARKER), stop=marker.MARKER_BYTES_MAX)
-    except NotFound:
+    except NotFound as error:
+        if error.key is None:
+            # The container itself does not exist, which must not look like one that is empty.
+            raise
         return None
     return marker.decode(fetched.data, where)
 

@@ -97,7 +97,9 @@ def error_for(answer: Answer, request: Request) -> VersionedStoreError:
     # OSErrors among our classes take positional arguments of their own, so everything goes by keyword.
     told = answer.text and details and kind not in (Conflict, NotFound)
     text = message + (f" The provider says: {answer.text} ({details})" if told else "")
-    return kind(text, key=request.key or None, request_id=answer.request_id)
+    # A container that does not exist has no objects to name, which tells it from one that lacks this object.
+    key = None if answer.code in _NO_CONTAINER else request.key or None
+    return kind(text, key=key, request_id=answer.request_id)
 
 
 def _meaning(answer: Answer, request: Request) -> tuple[Callable[..., VersionedStoreError], str]:

@@ -215,7 +215,7 @@ def test_a_data_set_is_found_again_by_its_source(run_id: str) -> None:
 def test_traces_come_back(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one file in the trace's own artifact root, unless the tracking database keeps the spans itself."""
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
-    mlflow.tracing.reset()
+    mlflow.tracing.reset()  # type: ignore[no-untyped-call]
     with mlflow.start_span("work") as span:
         span.set_inputs({"x": 1})
     trace = mlflow.get_trace(span.trace_id if HAS_LOGGED_MODELS else span.request_id)

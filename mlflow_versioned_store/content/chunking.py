@@ -15,6 +15,9 @@ from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.errors import Unsupported
 
 ALGORITHM = "fastcdc2020-nc1"
+SMALLEST_MIN = 1 << 10
+# Files are read in blocks of 4 MiB; a chunk as long as a block would never show its end.
+LARGEST_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,15 @@ class Chunking:
         """Return a cutter for one thread.
 
         Raises:
-            Unsupported: The store names an algorithm that this release does not know.
+            Unsupported: The store names an algorithm or sizes that this release does not know.
         """
         if self.algorithm != ALGORITHM:
             raise Unsupported(f"The store cuts files by {self.algorithm!r}; this release knows {ALGORITHM!r} only.")
+        if not SMALLEST_MIN <= self.smallest < self.average < self.largest <= LARGEST_MAX:
+            raise Unsupported(
+                f"The store cuts files into chunks of {self.smallest} to {self.largest} bytes, {self.average} on average; "
+                f"this release knows {SMALLEST_MIN} ≤ smallest < average < largest ≤ {LARGEST_MAX} only."
+            )
         return Cutter(self)
 
 

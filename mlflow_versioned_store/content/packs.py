@@ -21,7 +21,7 @@ import zstandard
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import DELTA, WINDOW_BYTES_MAX
+from mlflow_versioned_store.content.codecs import DELTA, RAW_BYTES_MAX, WINDOW_BYTES_MAX
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.errors import Damaged
 
@@ -31,7 +31,7 @@ _MAGIC = b"MVSPACK\x01"
 _END = b"MVSPEND\x01"
 HEAD_BYTES = len(_MAGIC) + NONCE_BYTES
 _FOOTER = struct.Struct("<I8s8s")
-_DIRECTORY_BYTES_MAX = 64 << 20
+_DIRECTORY_BYTES_MAX = 16 << 20
 
 
 class PackName(NamedTuple):
@@ -163,7 +163,7 @@ def decode_tail(name: PackName, tail: Buffer) -> Directory:
         raise Damaged(f"The directory of the pack {name.digest} is damaged.")
     try:
         return _decode_columns(name, _decompress(directory))
-    except (msgspec.MsgspecError, zstandard.ZstdError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, TypeError, ValueError) as error:
         raise Damaged(f"The directory of the pack {name.digest} cannot be read: {error}.") from error
 
 
@@ -194,8 +194,12 @@ def _decode_columns(name: PackName, encoded: bytes) -> Directory:
     offsets = list(accumulate(sizes, initial=HEAD_BYTES))
     deltas = [at for at, codec in enumerate(codecs) if codec == DELTA]
     frames = len(sizes)
-    if len(raws) != frames or len(codecs) != frames or any(size <= 0 for size in sizes):
+    if len(raws) != frames or len(codecs) != frames:
         raise ValueError("its columns differ in length")
+    if any(size <= 0 for size in sizes) or not all(0 <= raw <= RAW_BYTES_MAX for raw in raws):
+        raise ValueError("it lists frames that no pack can hold")
+    if max(codecs, default=0) > DELTA:
+        raise ValueError("it lists a codec that is not known")
     if offsets[-1] != name.size - name.tail or any(len(column) != len(deltas) for column in bases):
         raise ValueError("its frames do not fill the pack")
     names = [PackName.checked(pack) for pack in packs]

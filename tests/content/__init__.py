@@ -1,0 +1,1 @@
+"""Tests of the content layer, mirroring mlflow_versioned_store/content/."""

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mlflow_versioned_store import keys
-from mlflow_versioned_store.backends.contract import Backend, Buffer
+from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
 from mlflow_versioned_store.errors import (
     Conflict,
     InvalidInput,
@@ -208,10 +208,8 @@ class Appender:
             digest = self._digest(record)
             for job, appended in attempt.answers:
                 job.tried.setdefault(attempt.number, {})[digest] = appended
-            started = time.monotonic()
             try:
-                key = keys.commit(self._folder, attempt.number)
-                info = self._backend.put(key, [record, *attempt.frames], create=True)
+                info = self._put(attempt, record)
             except Conflict as conflict:
                 trouble.lost()
                 state = self._look(state, conflict, trouble)
@@ -220,11 +218,18 @@ class Appender:
                 state = self._look(state, None, trouble)
             else:
                 self._won(attempt, digest, effective_time(attempt.time, info.modified))
-                self._round_trip = time.monotonic() - started
                 if trouble.losses:
                     self._let_by_until = time.monotonic() + 2 * self._round_trip
                 break
         self._head.learn(state)
+
+    def _put(self, attempt: _Attempt, record: bytes) -> ObjectInfo:
+        started = time.monotonic()
+        try:
+            key = keys.commit(self._folder, attempt.number)
+            return self._backend.put(key, [record, *attempt.frames], create=True)
+        finally:
+            self._round_trip = time.monotonic() - started
 
     def _look(self, state: State, conflict: Conflict | None, trouble: _Trouble) -> State:
         """Return the state that includes what others committed. After a first loss only the winner is read."""

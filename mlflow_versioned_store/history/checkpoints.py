@@ -12,7 +12,6 @@ shortcut: where one is lost or damaged its stretch is folded again from the comm
 from __future__ import annotations
 
 import logging
-import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ import msgspec
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
 from mlflow_versioned_store.history import columns, sealed, versions
 from mlflow_versioned_store.history.columns import Table
@@ -77,7 +77,7 @@ class _Segments:
             raise ValueError("its parts are not sorted")
         self._load = load
         self._kept: OrderedDict[int, Rows] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def from_key(self, key: str) -> Iterator[tuple[str, Rows]]:
         """Yield the parts that may hold `key` or what sorts behind it, each with its first key."""
@@ -161,7 +161,7 @@ class CheckpointLayer:
         self._load = load
         self._rebuild = rebuild
         self._layer: _Stored | Overlay | None = layer
-        self._lock = threading.RLock()
+        self._lock = fork_safe_lock()
 
     def latest(self, key: str) -> Version | None:
         """See `Layer`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from datetime import datetime, timedelta
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend, Buffer
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
 from mlflow_versioned_store.history.records import Change, Commit, Entry, decode_commit, decode_part
 from mlflow_versioned_store.history.sealed import Digest
@@ -44,7 +44,7 @@ class Commits:
         self._folder = folder
         self._root = root
         self._digest = digest
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._kept_bytes = 0
         self._last_part: tuple[str, Sequence[Entry]] = ("", ())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import Damaged, NotFound
 from mlflow_versioned_store.history.checkpoints import Checkpoints, Rebuild
 from mlflow_versioned_store.history.commits import Commits
@@ -37,7 +37,7 @@ class Head:
         self._root = root
         self._commits = commits
         self._checkpoints = checkpoints
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._known: State | None = None
 
     def known(self) -> State | None:

@@ -51,6 +51,18 @@ def test_a_hundred_texts_are_a_hundred_requests_and_a_checkpoint(backend: DictBa
     assert backend.spent() == {"put": 101}
 
 
+def test_a_log_expected_to_be_short_is_read_from_its_start(backend: DictBackend) -> None:
+    """Where few commits are expected none is looked for by listing, and a first one is one put."""
+    log = Log(backend, FOLDER, root=ROOT, short=True)
+    assert log.state().number == 0
+    assert backend.spent() == {"get": 1}
+    upload(Log(backend, FOLDER, root=ROOT, short=True), "a", b"x")
+    assert backend.spent() == {"put": 1}
+    upload(log, "b", b"x")
+    assert [version.path for version in Log(backend, FOLDER, root=ROOT, short=True).state().walk()] == ["a", "b"]
+    assert backend.spent() == {"get": 4, "put": 2}
+
+
 def test_who_is_far_behind_jumps_to_the_head(backend: DictBackend) -> None:
     """A process that slept through hundreds of commits does not read them one by one."""
     sleeper, log = new_log(backend), new_log(backend)

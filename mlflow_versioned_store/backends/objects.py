@@ -37,6 +37,8 @@ _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*?)(?:\s+RequestId:.*?)?</Message>", re.DOTALL)
 _REQUEST_ID = re.compile(r"RequestId[>:]([^<\s]+)")
 _JSON_MESSAGE = re.compile(r'"message": *"([^"]*)"')
+_DELETE_FAILED = re.compile(r"DeleteObjects request failed for key (.*): (.*) \(code: (\w+)\)")
+_PROVIDER_FAILED = re.compile(r"credential provider: \w+: (.*)")
 _NOT_SENT = ("kind: Connect",)
 _CAUSES = {
     "ConnectionRefused": "connection refused",
@@ -251,15 +253,23 @@ def answer_of(error: Exception) -> Answer:
         code, message, request_id = (_first(pattern, body) for pattern in (_CODE, _MESSAGE, _REQUEST_ID))
         message = html.unescape(message or _first(_JSON_MESSAGE, body) or " ".join(body.split())[:300])
         return Answer(status, code or "", message, request_id, body=body)
+    if failed := _DELETE_FAILED.search(text):
+        return Answer(403 if failed[3] == "AccessDenied" else 500, failed[3], f"{failed[1]}: {failed[2]}")
     kind = "StartTooLarge" if "StartTooLarge" in text else type(error).__name__
     if kind in _KINDS:
-        return Answer(_KINDS[kind])
+        return Answer(_KINDS[kind], text=_first(_PROVIDER_FAILED, text) or "")
     cause = next((words for mark, words in _CAUSES.items() if mark in text), "")
     return Answer(None, text=cause or text.partition("\n")[0], sent=not any(mark in text for mark in _NOT_SENT))
 
 
-# What obstore's exceptions mean where no HTTP answer stands in them: the memory store's.
-_KINDS = {"FileNotFoundError": 404, "AlreadyExistsError": 412, "StartTooLarge": 416, "NotSupportedError": 501}
+# What obstore's exceptions mean where no HTTP answer stands in them: the memory store's, and our credentials'.
+_KINDS = {
+    "AlreadyExistsError": 412,
+    "FileNotFoundError": 404,
+    "NotSupportedError": 501,
+    "StartTooLarge": 416,
+    "UnauthenticatedError": 401,
+}
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:

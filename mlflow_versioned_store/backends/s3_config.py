@@ -115,10 +115,10 @@ def resolve() -> S3Config:
     """
     upload = s3_arguments.parse(os.environ.get(s3_arguments.VARIABLE))
     unsigned = _unsigned()
-    credentials = None if unsigned else s3_credentials.from_environment(os.environ)
-    session = _session() if _shared_files() or (credentials is None and not unsigned) else None
-    if session is not None and credentials is None and not unsigned:
-        credentials = s3_credentials.from_session(session)
+    session = _session() if _shared_files() else None
+    credentials = None
+    if not unsigned:
+        credentials = s3_credentials.from_environment(os.environ) or s3_credentials.from_chain()
     settings = _Settings(session)
     endpoint = settings.endpoint()
     return S3Config(

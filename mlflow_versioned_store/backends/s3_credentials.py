@@ -6,13 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import CredentialsMissing
-
-if TYPE_CHECKING:
-    from botocore.session import Session
 
 Result = TypeVar("Result")
 
@@ -45,17 +42,18 @@ class Credentials:
     """A source of keys.
 
     Args:
-        load: Returns current keys, renewing them where needed.
+        find: Looks the source up and returns what loads keys from it, renewing them before they expire.
         origin: Where they come from, in words.
-        renewable: `load` can return other keys than before.
+        renewable: Other keys than before may come.
     """
 
-    def __init__(self, load: Callable[[], Keys], *, origin: str, renewable: bool):
+    def __init__(self, find: Callable[[], Callable[[], Keys]], *, origin: str, renewable: bool):
         self.origin = origin
         self.renewable = renewable
-        self._load = load
-        self._lock = fork_safe_lock()
+        self._find = find
+        self._load: Callable[[], Keys] | None = None
         self._kept: tuple[datetime, Keys] | None = None
+        self._lock = fork_safe_lock()
 
     def __repr__(self) -> str:
         return f"Credentials(origin={self.origin!r})"
@@ -64,22 +62,26 @@ class Credentials:
         """Return keys that are valid now.
 
         Raises:
-            CredentialsMissing: They expired and cannot be renewed, or that took too long.
+            CredentialsMissing: There are none, they expired and cannot be renewed, or that took too long.
         """
         with self._lock:
             now = datetime.now(UTC)
             if self._kept is not None and now < self._kept[0]:
                 return self._kept[1]
-            keys = within(RESOLVE_SECONDS_MAX, self._load, self.origin) if self.renewable else self._load()
+            keys = _within(RESOLVE_SECONDS_MAX, self._fresh, self.origin) if self.renewable else self._fresh()
             # A source that starts a program or asks a server for each set of keys is not asked for every request.
             keep = _KEEP_MAX if keys.expires is None else min(_KEEP_MAX, (keys.expires - now) / 3)
             self._kept = (now + keep, keys)
             return keys
 
     def forget(self) -> None:
-        """Ask the source again at the next use: the provider refused the keys."""
+        """Look the source up anew at the next use: the provider refused its keys."""
         with self._lock:
-            self._kept = None
+            self._load = self._kept = None
+
+    def _fresh(self) -> Keys:
+        self._load = self._load or self._find()
+        return self._load()
 
     def for_obstore(self) -> dict[str, Any]:
         """Return current keys as obstore takes them from a credential provider."""
@@ -99,28 +101,38 @@ def from_environment(environ: Mapping[str, str]) -> Credentials | None:
         return None
     token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN") or None
     keys = Keys(access_key, secret_key, token)
-    return Credentials(lambda: keys, origin="AWS_ACCESS_KEY_ID", renewable=False)
+    return Credentials(lambda: lambda: keys, origin="AWS_ACCESS_KEY_ID", renewable=False)
 
 
-def from_session(session: Session) -> Credentials:
+def from_chain() -> Credentials:
     """Return what boto3's chain finds: environment, profile, SSO, web identity, container or instance.
 
     Raises:
-        CredentialsMissing: It finds nothing, or takes too long.
+        CredentialsMissing: It finds nothing, cannot use what it finds, or takes too long.
     """
-    chain = ", ".join(provider.METHOD for provider in session.get_component("credential_provider").providers)
-    found = within(RESOLVE_SECONDS_MAX, session.get_credentials, chain)
+    credentials = Credentials(_find_in_chain, origin="boto3's chain", renewable=True)
+    credentials.keys()
+    return credentials
+
+
+def _find_in_chain() -> Callable[[], Keys]:
+    from botocore.session import Session
+
+    session = Session()
+    found = session.get_credentials()
     if found is None:
+        chain = ", ".join(provider.METHOD for provider in session.get_component("credential_provider").providers)
         raise CredentialsMissing(f"No credentials for S3 were found. Tried in turn: {chain}. {_ADVICE}")
 
     def load() -> Keys:
         frozen = found.get_frozen_credentials()
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token, getattr(found, "_expiry_time", None))
+        expires: datetime | None = getattr(found, "_expiry_time", None)
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token, expires and expires.astimezone(UTC))
 
-    return Credentials(load, origin=f"boto3's chain ({found.method})", renewable=hasattr(found, "_expiry_time"))
+    return load
 
 
-def within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
+def _within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
     """Return what `work` returns.
 
     Raises:
@@ -142,6 +154,8 @@ def within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
     thread.join(seconds)
     if outcome:
         return outcome[0]
+    if failure and isinstance(failure[0], CredentialsMissing):
+        raise failure[0]
     why = str(failure[0]) if failure else f"no answer within {seconds:.0f} s"
     raise CredentialsMissing(f"Credentials for S3 cannot be had from {origin}: {why}. {_ADVICE}") from (
         failure[0] if failure else None

@@ -1,0 +1,28 @@
+"""Fixtures of the backends' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.backends.scripted import Proxy, Scripted, closing
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    """An HTTP server that answers what a test scripts, and the environment that sends S3 clients to it."""
+    server = Scripted()
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "some-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "some-secret")
+    with closing(server):
+        yield server
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """A forward proxy."""
+    server = Proxy()
+    with closing(server):
+        yield server

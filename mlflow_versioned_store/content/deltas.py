@@ -23,11 +23,8 @@ def next_in_chain(predecessor: Placed) -> tuple[int, tuple[FramePlace, ...]] | N
     """
     number = predecessor.chain + 1
     wanted = base_number(number)
-    places = (predecessor.place(), *predecessor.ancestors)
+    chain = (predecessor.place(), *predecessor.ancestors)
     at = predecessor.chain
-    for depth, _ in enumerate(places):
-        if at == wanted:
-            chain = places[depth:]
-            return (number, chain) if len(chain) <= CHAIN_STEPS_MAX and len(chain) == wanted.bit_count() + 1 else None
-        at = base_number(at) if at else -1
-    return None
+    while at != wanted and chain:
+        at, chain = base_number(at), chain[1:]
+    return (number, chain) if chain and len(chain) <= CHAIN_STEPS_MAX else None

@@ -24,6 +24,9 @@ from mlflow_versioned_store.errors import Damaged, VersionedStoreError
 _BATCH_BYTES = 1 << 20
 # A delta is kept where it saves at least half of what plain zstd needs.
 _WORTH = 0.5
+# One that saves less than three quarters begins a chain of its own: later changes are encoded against it, not against
+# its ancestors, where the same difference would be stored again and again.
+_GOOD = 0.25
 # A base may cost a little more to read than its successor would cost to send.
 _READ_MAX = 1.25
 
@@ -110,10 +113,13 @@ def _encode(domain: Domain, job: Job, bases: Fetched | None, on_damage: Callable
         on_damage(damage)
         return Encoded(*codecs.compress(data))
     delta = codecs.compress_delta(data, base)
+    number = job.number
     # What the ancestor needed plainly is a good guess at what this one would; only doubt costs a second encoding.
-    if len(delta) > _WORTH / 2 * (job.chain[-1].size - HEADER_BYTES):
+    if len(delta) > _GOOD / 2 * (job.chain[-1].size - HEADER_BYTES):
         plain = codecs.compress(data)
         if len(delta) > _WORTH * len(plain[1]):
             return Encoded(*plain)
-    job.placed.chain, job.placed.ancestors = job.number, job.chain
+        if len(delta) > _GOOD * len(plain[1]):
+            number = 0
+    job.placed.chain, job.placed.ancestors = number, job.chain
     return Encoded(codecs.DELTA, delta, header.digest)

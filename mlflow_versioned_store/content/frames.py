@@ -3,8 +3,8 @@
     codec u8 · chain u32 · raw bytes u32 · stored bytes u32 · tail fingerprint u64 · digest 32    little-endian
     base digest 32                                                                               deltas only
 
-`chain` is a frame's number in its skip chain: 0 for a frame that stands alone; frame n is encoded against the one
-numbered n & (n − 1), so that at most log2(n) frames are read for any.
+`chain` is a frame's number in its skip chain: 0 for a frame that begins one, which stands alone or is a poor delta on
+top of another chain; frame n is encoded against the one numbered n & (n − 1), so that few frames are read for any.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def decode_header(data: Buffer, at: int = 0) -> Header:
     except struct.error:
         raise Damaged("A frame's header is cut short.") from None
     size = header_bytes(codec)
-    if codec > DELTA or raw > RAW_BYTES_MAX or stored > STORED_BYTES_MAX or (codec == DELTA) != (chain > 0):
+    if codec > DELTA or raw > RAW_BYTES_MAX or stored > STORED_BYTES_MAX or (codec != DELTA and chain > 0):
         raise Damaged("A frame's header is not one that this format allows.")
     base = None
     if codec == DELTA:

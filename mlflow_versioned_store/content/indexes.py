@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -86,16 +87,29 @@ class Index:
         self.lasts = lasts
         self.files = files
         self._by_digest = {row.digest: at for at, row in enumerate(rows)}
-        self._by_tail = {row.tail: at for at, row in enumerate(rows)}
+        self._by_tail: dict[int, list[int]] = {}
+        for at, row in enumerate(rows):
+            self._by_tail.setdefault(row.tail, []).append(at)
         self._by_start = {rows[file.first].digest: file for file in files}
 
     def by_digest(self, digest: bytes) -> int | None:
         """Return the position of the chunk with this digest."""
         return self._by_digest.get(digest)
 
-    def by_tail(self, tail: int) -> int | None:
-        """Return the position of a chunk that ends with the same 64 bytes."""
-        return self._by_tail.get(tail)
+    def has_tail(self, tail: int) -> bool:
+        """Tell whether a chunk ends with the same 64 bytes."""
+        return tail in self._by_tail
+
+    def by_tail(self, tail: int, expected: int) -> int | None:
+        """Return the position of the chunk nearest to `expected` that ends with the same 64 bytes.
+
+        Where bytes repeat, as in tables with few values, many chunks end alike.
+        """
+        positions = self._by_tail.get(tail)
+        if positions is None:
+            return None
+        at = bisect_left(positions, expected)
+        return min(positions[max(0, at - 1) : at + 1], key=lambda position: abs(position - expected))
 
     def by_start(self, digest: bytes) -> FileRows | None:
         """Return a large file that starts with the chunk with this digest."""

@@ -17,7 +17,7 @@ from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import PackName
-from mlflow_versioned_store.content.scan import Chunk, Segment
+from mlflow_versioned_store.content.scan import Segment
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import NotFound, VersionedStoreError
 
@@ -97,7 +97,7 @@ class Known:
         """Return the chunk with this digest that an earlier upload stored."""
         for name, index in self._indexes.items():
             at = index.by_digest(digest)
-            if at is not None and self._usable(index.rows[at]):
+            if at is not None and self.is_usable(index.rows[at]):
                 self.used[name] = None
                 return Spot(index.rows, at)
         return None
@@ -118,24 +118,27 @@ class Known:
                 return file, index.rows[file.first : file.first + file.length]
         return None
 
-    def predecessor(self, chunk: Chunk, before: Spot | None, after: Chunk | None) -> Spot | None:
-        """Return the stored chunk that sat where `chunk` sits now.
+    def ending_alike(self, tail: int, before: Spot | None, distance: int) -> Spot | None:
+        """Return a stored chunk that ends with the same 64 bytes.
 
         Args:
-            chunk: A chunk that is new.
-            before: The stored chunk that matched the one before it.
-            after: The chunk that follows.
+            tail: The tail fingerprint.
+            before: A place that is matched already; of several chunks that end alike the nearest behind it is meant.
+            distance: How many chunks behind that place it is expected.
         """
         for index in self._indexes.values():
-            at = index.by_tail(chunk.tail)
-            if at is not None and self._usable(index.rows[at]):
+            follows = before is not None and before.rows is index.rows
+            at = index.by_tail(tail, before.at + distance if before is not None and follows else 0)
+            if at is not None and self.is_usable(index.rows[at]):
                 return Spot(index.rows, at)
-        if before is None or before.at + 1 >= len(before.rows):
-            return None
-        spot = Spot(before.rows, before.at + 1)
-        # Where the next chunk already matches that row, `chunk` was inserted: nothing sat there.
-        inserted = after is not None and spot.row.tail == after.tail
-        return spot if not inserted and self._usable(spot.row) else None
+        return None
+
+    def is_usable(self, row: Placed) -> bool:
+        """Tell whether nothing that a stored chunk needs was refused."""
+        if not self._refused:
+            return True
+        packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
+        return self._refused.isdisjoint(packs)
 
     def refuse(self, packs: Iterable[PackName]) -> None:
         """Never lean on these packs again."""
@@ -151,19 +154,13 @@ class Known:
             _log.warning("Bytes are stored plainly where they could have been shared: %s", reason)
         self._helping = False
 
-    def _usable(self, row: Placed) -> bool:
-        if not self._refused:
-            return True
-        packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
-        return self._refused.isdisjoint(packs)
-
     def _enough(self, segment: Segment) -> bool:
         matched = sum(
             1
             for chunk in segment.chunks
             if chunk.digest in self._own
             or any(
-                index.by_digest(chunk.digest) is not None or index.by_tail(chunk.tail) is not None
+                index.by_digest(chunk.digest) is not None or index.has_tail(chunk.tail)
                 for index in self._indexes.values()
             )
         )

@@ -1,11 +1,19 @@
-"""Deciding for each chunk of a segment: lean on a stored one, or store it, and against which predecessor."""
+"""Deciding for each chunk of a segment: lean on a stored one, or store it, and against which predecessor.
+
+Where chunks are new, the old ones that sat there are known by the cuts around them: a chunk that ends with the same 64
+bytes as an old one, or a stored chunk that follows. New bytes between two such places are cut as the old ones were,
+since a change may have moved or removed cuts; so each piece has its own predecessor, and the next version finds the
+same pieces again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import msgspec
 
+from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
 from mlflow_versioned_store.content.encoding import Job
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import Known, Spot
@@ -14,6 +22,8 @@ from mlflow_versioned_store.content.scan import Chunk, Segment
 
 # A run of old chunks shorter than this, alone between new ones, would cost every reader a request of its own.
 _RUN_BYTES_MIN = 256 << 10
+_ALIGNED_MAX = 16
+_PIECE_BYTES_MAX = 512 << 10
 
 
 class Decision(msgspec.Struct, eq=False, gc=False):
@@ -24,29 +34,27 @@ class Decision(msgspec.Struct, eq=False, gc=False):
     job: Job | None = None
 
 
-def plan(segment: Segment, known: Known, *, delta: bool) -> list[Decision]:
-    """Return one decision a chunk, in order; chunks to be stored become known at once."""
-    found = _matches(segment, known)
+def plan(
+    segment: Segment, known: Known, digest: Digest, before: Spot | None, *, delta: bool
+) -> tuple[list[Decision], Spot | None]:
+    """Decide on the chunks of a segment, in order; those to be stored become known at once.
+
+    Args:
+        segment: The chunks. Changed ones may be cut anew.
+        known: What is stored already.
+        digest: The store's digest function, for chunks that are cut anew.
+        before: The place among the stored chunks where the segment before ended.
+        delta: Look for predecessors.
+
+    Returns:
+        One decision a chunk, and the place where this segment ends.
+    """
+    found = [known.find(chunk.digest) for chunk in segment.chunks]
     _drop_scattered(segment, found)
-    decisions = []
-    before: Spot | None = None
-    chunks = segment.chunks
-    for at, chunk in enumerate(chunks):
-        match = found[at] or known.own_chunk(chunk.digest)
-        if match is None:
-            after = chunks[at + 1] if at + 1 < len(chunks) else None
-            spot = known.predecessor(chunk, before, after) if delta else None
-            placed = Placed(chunk.digest, chunk.tail, len(chunk.data))
-            known.own(placed)
-            decisions.append(Decision(chunk, placed, Job(chunk, placed, spot.row if spot else None)))
-            before = spot
-        elif isinstance(match, Spot):
-            decisions.append(Decision(chunk, match.row))
-            before = match
-        else:
-            decisions.append(Decision(chunk, match))
-            before = None
-    return decisions
+    planner = _Planner(known, digest, before, delta=delta)
+    for chunk, match in zip(segment.chunks, found, strict=True):
+        planner.add(chunk, match)
+    return planner.finish()
 
 
 def leaned_on(decisions: Sequence[Decision]) -> set[PackName]:
@@ -61,8 +69,99 @@ def leaned_on(decisions: Sequence[Decision]) -> set[PackName]:
     return packs
 
 
-def _matches(segment: Segment, known: Known) -> list[Spot | None]:
-    return [known.find(chunk.digest) for chunk in segment.chunks]
+def align(chunks: Sequence[Chunk], old: Sequence[Placed], digest: Digest) -> list[Chunk]:
+    """Return the bytes of `chunks` cut as the `old` chunks were, or as they are where that makes no sense."""
+    sizes = [row.raw for row in old]
+    total = sum(len(chunk.data) for chunk in chunks)
+    if [len(chunk.data) for chunk in chunks] == sizes or any(chunk.source is not chunks[0].source for chunk in chunks):
+        return list(chunks)
+    cuts = [0, *(cut for cut in accumulate(sizes[:-1]) if cut < total), total]
+    if any(end - start > _PIECE_BYTES_MAX for start, end in pairwise(cuts)):
+        return list(chunks)
+    data = memoryview(b"".join(chunk.data for chunk in chunks))
+    pieces = [data[start:end] for start, end in pairwise(cuts)]
+    return [Chunk(chunks[0].source, piece, digest(piece), tail_fingerprint(piece)) for piece in pieces]
+
+
+class _Planner:
+    """Gathers new chunks until their place among the old ones is known."""
+
+    def __init__(self, known: Known, digest: Digest, before: Spot | None, *, delta: bool):
+        self._known = known
+        self._digest = digest
+        self._delta = delta
+        self._decisions: list[Decision] = []
+        self._new: list[Chunk] = []
+        self._before = before
+
+    def add(self, chunk: Chunk, match: Spot | None) -> None:
+        """Take the next chunk and the stored one that it equals."""
+        if match is not None:
+            self._settle(Spot(match.rows, match.at - 1))
+            self._decisions.append(Decision(chunk, match.row))
+            self._before = match
+            return
+        if own := self._known.own_chunk(chunk.digest):
+            self._settle(None)
+            self._decisions.append(Decision(chunk, own))
+            return
+        self._new.append(chunk)
+        if not self._delta:
+            self._settle(None)
+        elif ending := self._known.ending_alike(chunk.tail, self._before, len(self._new)):
+            self._settle(ending)
+
+    def finish(self) -> tuple[list[Decision], Spot | None]:
+        """Return all decisions and the place where they end."""
+        if self._new:
+            self._settle(None)
+        return self._decisions, self._before
+
+    def _settle(self, end: Spot | None) -> None:
+        """Decide on the new chunks; the last of them sits where the old one at `end` did, if there is one."""
+        if self._new:
+            for chunk, predecessor in self._with_predecessors(end):
+                self._store(chunk, predecessor)
+            self._new = []
+        self._before = end
+
+    def _with_predecessors(self, end: Spot | None) -> Iterator[tuple[Chunk, Placed | None]]:
+        before, new = self._before, self._new
+        if not self._delta:
+            yield from ((chunk, None) for chunk in new)
+        elif (
+            before is not None
+            and end is not None
+            and before.rows is end.rows
+            and 0 < end.at - before.at <= _ALIGNED_MAX
+        ):
+            old = before.rows[before.at + 1 : end.at + 1]
+            pieces = align(new, old, self._digest)
+            # Pieces that could not be aligned still end alike.
+            shift = max(0, len(old) - len(pieces)) if pieces == new else 0
+            for at, piece in enumerate(pieces):
+                yield piece, old[min(at + shift, len(old) - 1)]
+        else:
+            for at, chunk in enumerate(new, 1):
+                if end is not None and at == len(new):
+                    yield chunk, end.row if end.at >= 0 else None
+                elif before is not None and before.at + at < len(before.rows):
+                    yield chunk, before.rows[before.at + at]
+                else:
+                    yield chunk, None
+
+    def _store(self, chunk: Chunk, predecessor: Placed | None) -> None:
+        if own := self._known.own_chunk(chunk.digest):
+            self._decisions.append(Decision(chunk, own))
+            return
+        placed = Placed(chunk.digest, chunk.tail, len(chunk.data))
+        self._known.own(placed)
+        usable = predecessor if predecessor is not None and self._known.is_usable(predecessor) else None
+        self._decisions.append(Decision(chunk, placed, Job(chunk, placed, usable)))
+
+
+def _close(before: Spot, end: Spot) -> bool:
+    return before.rows is end.rows and 0 < end.at - before.at <= _ALIGNED_MAX
 
 
 def _drop_scattered(segment: Segment, found: list[Spot | None]) -> None:

@@ -23,7 +23,7 @@ from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.fetch import Fetched
 from mlflow_versioned_store.content.files import FileChunks
 from mlflow_versioned_store.content.indexes import Placed
-from mlflow_versioned_store.content.known import Known
+from mlflow_versioned_store.content.known import Known, Spot
 from mlflow_versioned_store.content.locations import Content, IndexName, encode_content, encode_location
 from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_of
 from mlflow_versioned_store.content.packs import PackName
@@ -154,6 +154,7 @@ class _PackedUpload:
         self._leans: dict[PackName, None] = {}
         self._old_packs: set[PackName] = set()
         self._document = Document()
+        self._place: Spot | None = None
         self._size = 0
         self._staged_indexes: list[IndexName] = []
         self._staged_at = elapsed()
@@ -190,7 +191,9 @@ class _PackedUpload:
 
     def _plan(self, segment: Segment) -> list[Decision]:
         while True:
-            decisions = planning.plan(segment, self._known, delta=self._domain.delta)
+            decisions, place = planning.plan(
+                segment, self._known, self._domain.digest, self._place, delta=self._domain.delta
+            )
             packs = planning.leaned_on(decisions)
             try:
                 refused = self._domain.sightings.unusable(packs) if packs else set()
@@ -199,6 +202,7 @@ class _PackedUpload:
                 refused = packs
             if not refused:
                 self._old_packs |= packs
+                self._place = place
                 return decisions
             self._known.refuse(refused)
             self._known.disown(decision.placed for decision in decisions if decision.job is not None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import time
 from collections.abc import Sequence
 from itertools import chain, islice
 
@@ -27,6 +29,7 @@ from mlflow_versioned_store.finding import Found
 from mlflow_versioned_store.marker import Marker
 
 _LOOKED_INTO_MAX = 100
+_ATTEMPTS = 5
 _log = logging.getLogger("mlflow_versioned_store")
 
 
@@ -87,17 +90,28 @@ def _make(container: Backend, prefix: str, digest: str, announced: int) -> Marke
     _refuse_above_another(backend)
     probe(backend)
     check_lifecycle(backend)
-    try:
-        backend.put(keys.MARKER, marker.encode(made), create=True)
-    except (Conflict, OutcomeUnknown):
-        # Whoever was first decides, and it may have been ourselves.
-        known = finding.read_marker(backend, "")
-        if known is None:
-            raise
-        if known.id != made.id:
-            return known
-    _log.log(announced, "Created the versioned store %s at %s.", made.id, backend.location)
-    return made
+    known = _first(backend, made)
+    if known.id == made.id:
+        _log.log(announced, "Created the versioned store %s at %s.", made.id, backend.location)
+    return known
+
+
+def _first(backend: Backend, made: Marker) -> Marker:
+    """Return the marker that is at `backend` after trying to put `made` there: whoever was first decides."""
+    attempt = 1
+    while True:
+        try:
+            backend.put(keys.MARKER, marker.encode(made), create=True)
+            return made
+        except (Conflict, OutcomeUnknown):
+            # It may have been ourselves, where an answer was lost.
+            known = finding.read_marker(backend, "")
+            if known is not None:
+                return known
+            if attempt == _ATTEMPTS:
+                raise
+        time.sleep(random.uniform(0.0, 0.1 * 2**attempt))  # noqa: S311 - spreads retries, keeps no secret
+        attempt += 1
 
 
 def _refuse_without_marker(backend: Backend) -> Marker:

@@ -153,10 +153,12 @@ class FaultyBackend(WrapperBackend):
             raise Throttled(message, key=key)
         if fault is Fault.MISSING:
             raise NotFound(message, key=key)
-        result = send()
-        if fault is Fault.CRASH_AFTER:
-            self._crashed = True
-            raise Crash(key)
-        if fault is Fault.LOST:
-            raise (OutcomeUnknown if create else Unavailable)(message, key=key)
-        return result
+        try:
+            return send()
+        finally:
+            # Whatever the answer was, "there is no such object" included, nobody hears it.
+            if fault is Fault.CRASH_AFTER:
+                self._crashed = True
+                raise Crash(key)
+            if fault is Fault.LOST:
+                raise (OutcomeUnknown if create else Unavailable)(message, key=key)

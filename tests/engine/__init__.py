@@ -1,0 +1,1 @@
+"""Proofs across layers: whole stores under crashes, races, damage and hostile input."""

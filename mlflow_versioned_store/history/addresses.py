@@ -65,6 +65,11 @@ def format_address(path: str, number: int) -> str:
     return f"{path}@@v{number}"
 
 
+def is_numbered(spec: str) -> bool:
+    """Tell whether `spec` is a version ("v2") or a commit ("c5")."""
+    return _NUMBERED.fullmatch(spec) is not None
+
+
 def check_alias(name: str, target: object) -> None:
     """Check that `name` can be an alias and `target` what it stands for ("v2", "c5", or None to drop it).
 
@@ -115,7 +120,7 @@ def resolve(history: History, address: str) -> Resolved:
     literal = _literal(state, clean)
     if literal is not None:
         return literal
-    for base, spec, rest in _readings(clean):
+    for base, spec, rest in readings(clean):
         if _is_known(state, base):
             return _resolve_at(history, state, base, spec, rest)
     raise NotFound(_nothing(state, clean))
@@ -131,8 +136,8 @@ def _last_doubled(address: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _readings(address: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the readings of single "@"s, the longest path first."""
+def readings(address: str) -> Iterator[tuple[str, str, str]]:
+    """Yield how single "@"s of `address` may be read, as path, spec and rest below; the longest path first."""
     components = address.split("/")
     for at in range(len(components) - 1, -1, -1):
         name, mark, spec = components[at].rpartition("@")

@@ -22,6 +22,7 @@ import msgspec
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import (
     Conflict,
     InvalidInput,
@@ -141,29 +142,7 @@ class Appender:
         self._digest = digest
         self._commits = commits
         self._head = head
-        self._reset()
-
-    def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        """Commit `drafts`, all in one commit, and return what became of each. See `Log.append`."""
-        for draft in drafts:
-            check_draft(draft)
-        if self._pid != os.getpid():
-            # A forked child has the locks of threads that did not come along.
-            self._reset()
-        job = Job(tuple(drafts))
-        job.tried = self._doubts.pop(job.ids, {})
-        leads = self._queue.join(job)
-        try:
-            if not leads:
-                job.wake.wait()
-            if not job.done:
-                self._lead()
-        except BaseException:
-            self._queue.leave(job)
-            raise
-        return job.answer()
-
-    def _reset(self) -> None:
+        self._lock = fork_safe_lock()
         self._pid = os.getpid()
         self._queue = Queue()
         self._let_by_until = 0.0
@@ -171,17 +150,40 @@ class Appender:
         self._no_checkpoint_before = 0
         self._doubts: dict[tuple[str, ...], dict[int, dict[str, list[Appended]]]] = {}
 
-    def _lead(self) -> None:
+    def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Commit `drafts`, all in one commit, and return what became of each. See `Log.append`."""
+        job = Job(tuple(drafts), sum(map(check_draft, drafts)))
+        job.tried = self._doubts.pop(job.ids, {})
+        queue = self._own_queue()
+        leads = queue.join(job)
+        try:
+            if not leads:
+                job.wake.wait()
+            if not job.done:
+                self._lead(queue)
+        except BaseException:
+            queue.leave(job)
+            raise
+        return job.answer()
+
+    def _own_queue(self) -> Queue:
+        with self._lock:
+            if self._pid != os.getpid():
+                # Those that lead and wait in the parent did not come along into this forked child.
+                self._pid, self._queue = os.getpid(), Queue()
+            return self._queue
+
+    def _lead(self, queue: Queue) -> None:
         pause = self._let_by_until - time.monotonic()
         if pause > 0:
             time.sleep(pause)
-        batch = self._queue.take()
+        batch = queue.take()
         try:
             self._commit(batch)
         except VersionedStoreError as error:
             self._fail(batch, error)
         finally:
-            self._queue.hand_over(batch)
+            queue.hand_over(batch)
 
     def _fail(self, batch: Sequence[Job], error: VersionedStoreError) -> None:
         for job in batch:
@@ -321,6 +323,9 @@ class Appender:
     def _won(self, attempt: _Attempt, digest: str, written: int) -> None:
         for job, appended in attempt.answers:
             job.appended = appended
+        for numbered in attempt.changes:
+            for path, address in numbered.shadows:
+                logger.warning("%r was logged under that name: it hides what %r led to before.", path, address)
         if written != attempt.time:
             # The clock here is far ahead, and what everybody reads is the store's time. So read it, too.
             self._head.newest()

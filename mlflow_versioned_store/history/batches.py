@@ -11,7 +11,7 @@ from mlflow_versioned_store.history.records import Draft
 
 DRAFTS_MAX = 256
 FRAMES_BYTES_MAX = 1 << 20
-ENTRIES_MAX = 32_768
+RECORD_BYTES_MAX = 4 << 20
 
 
 @dataclass(eq=False)
@@ -20,6 +20,7 @@ class Job:
 
     Args:
         drafts: What it appends.
+        size: About how many bytes of record that takes.
         wake: Set once it has its answer, or is to lead.
         appended: Its answer.
         error: Its answer, if it failed.
@@ -28,6 +29,7 @@ class Job:
     """
 
     drafts: tuple[Draft, ...]
+    size: int
     wake: threading.Event = field(default_factory=threading.Event)
     appended: list[Appended] | None = None
     error: Exception | None = None
@@ -69,12 +71,12 @@ class Queue:
     def take(self) -> list[Job]:
         """Return the calls for the next commit, the leader's first: as many as fit."""
         with self._lock:
-            drafts = frames = entries = taken = 0
+            drafts = frames = size = taken = 0
             for job in self._waiting:
                 drafts += len(job.drafts)
                 frames += sum(len(draft.frames) for draft in job.drafts)
-                entries += sum(len(draft.entries) for draft in job.drafts)
-                if taken and (drafts > DRAFTS_MAX or frames > FRAMES_BYTES_MAX or entries > ENTRIES_MAX):
+                size += job.size
+                if taken and (drafts > DRAFTS_MAX or frames > FRAMES_BYTES_MAX or size > RECORD_BYTES_MAX):
                     break
                 taken += 1
             batch, self._waiting = self._waiting[:taken], self._waiting[taken:]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mlflow_versioned_store.errors import NotFound
-from mlflow_versioned_store.history.addresses import check_alias, format_address
+from mlflow_versioned_store.history.addresses import check_alias, format_address, is_numbered, readings
 from mlflow_versioned_store.history.folding import Fold
 from mlflow_versioned_store.history.paths import ancestors, sort_key
 from mlflow_versioned_store.history.records import (
@@ -44,10 +44,17 @@ class Appended(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """A draft as a change, and what its caller will be told once it is committed."""
+    """A draft as a change, and what its caller will be told once it is committed.
+
+    Args:
+        change: The change.
+        appended: What to tell the caller.
+        shadows: New paths that read as addresses of versions that exist, each with the address that still leads there.
+    """
 
     change: Change
     appended: Appended
+    shadows: tuple[tuple[str, str], ...]
 
 
 def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
@@ -85,7 +92,7 @@ def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
         context=draft.context,
         note=draft.note,
     )
-    return Numbered(change, numbering.appended(fold, index))
+    return Numbered(change, numbering.appended(fold, index), tuple(numbering.shadows))
 
 
 class _Numbering:
@@ -93,6 +100,7 @@ class _Numbering:
         self._now = Fold(fold, fold.number, fold.time)
         self.entries: list[Entry] = []
         self.unchanged: list[tuple[str, int]] = []
+        self.shadows: list[tuple[str, str]] = []
         self._deleted: list[tuple[str, int]] = []
         self._results: list[tuple[str, int] | None] = []
         self._is_unchanged: list[bool] = []
@@ -106,6 +114,8 @@ class _Numbering:
             self._is_unchanged.append(True)
             self._results.append((entry.path, current.number))
             return
+        if current is None and "@" in entry.path:
+            self._note_shadow(entry.path)
         self._make_way(entry)
         made = Entry(entry.path, "make", number, entry.kind, entry.size, entry.sha256, entry.at, entry.note)
         self.add(made, result=(entry.path, number))
@@ -166,6 +176,12 @@ class _Numbering:
             for version in list(self._now.below(entry.path)):
                 self._end(version)
 
+    def _note_shadow(self, path: str) -> None:
+        for base, spec, rest in readings(path):
+            target = self._now.notes(base).get(ALIAS + spec, spec)
+            if base and not rest and self._exists(base, target):
+                self.shadows.append((path, f"{base}@@{spec}"))
+
     def _end(self, version: Version) -> None:
         self._deleted.append((version.path, version.number))
         self._record(Entry(version.path, "delete", version.number, version.kind))
@@ -178,12 +194,17 @@ class _Numbering:
         return not path or self._now.latest(path) is not None or next(self._now.below(path), None) is not None
 
     def _check_target(self, path: str, value: object) -> None:
-        if not isinstance(value, str):
-            return
-        number = int(value[1:])
-        exists = self._now.version(path, number) is not None if value[0] == "v" else number <= self._now.number
-        if not exists:
+        if value is not None and not self._exists(path, value):
             raise NotFound(f"An alias of {path!r} cannot stand for {value!r}, which does not exist.")
+
+    def _exists(self, path: str, target: object) -> bool:
+        """Tell whether `target` ("v2", "c5") stands for something that there is of `path`."""
+        if not isinstance(target, str) or not is_numbered(target):
+            return False
+        number = int(target[1:])
+        if target[0] == "v":
+            return self._now.version(path, number) is not None
+        return number <= self._now.number and self._is_known(path)
 
 
 def _is_same(current: Version, entry: DraftEntry) -> bool:

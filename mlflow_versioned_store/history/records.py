@@ -43,6 +43,11 @@ ACTION_OF: Mapping[str, Action] = {
 }
 KNOWN: frozenset[str] = frozenset({"claimed", "mlflow-login", "provider"})
 NAMED_UNCHANGED_MAX = 16
+VALUES_BYTES_MAX = 48 << 20
+
+_ENTRY_BYTES = 128
+# A record has up to four levels more around a draft's values than the check that is made of them.
+_LEVELS_AROUND = 4
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -262,8 +267,8 @@ def identity(name: str, known: str) -> dict[str, str]:
     return {"name": name, "known": known}
 
 
-def check_draft(draft: Draft) -> None:
-    """Check everything about a draft that can be checked without the log.
+def check_draft(draft: Draft) -> int:
+    """Check everything about a draft that can be checked without the log, and return about how large its record is.
 
     Raises:
         InvalidInput: A path, digest, size, id or value could not be read back.
@@ -283,7 +288,15 @@ def check_draft(draft: Draft) -> None:
             raise InvalidInput(f"The entry for {entry.path!r} has an impossible kind, size or version.")
         if action == "make" and (entry.kind == "file") != keys.is_digest(entry.sha256):
             raise InvalidInput(f"The entry for {entry.path!r} needs the SHA-256 of its file, and a folder has none.")
-    sealed.encode([draft.content, draft.who, draft.context, draft.note, [(e.at, e.note) for e in draft.entries]])
+    values = sealed.encode(
+        [draft.content, draft.who, draft.context, draft.note, [(e.at, e.note) for e in draft.entries]]
+    )
+    size = len(values) + sum(len(entry.path) + _ENTRY_BYTES for entry in draft.entries)
+    if len(values) > VALUES_BYTES_MAX or not sealed.is_shallow(values, sealed.DEPTH_MAX - _LEVELS_AROUND):
+        raise InvalidInput(
+            f"The change's values take {len(values)} bytes or nest too deep for one record; log it in several calls."
+        )
+    return size
 
 
 def encode_commit(commit: Commit, digest: Digest) -> bytes:

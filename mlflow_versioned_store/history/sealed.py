@@ -71,7 +71,7 @@ def seal(text: bytes, digest: Digest) -> bytes:
     sealed = text[:-1] + _CHECK + digest(text[:-1]).encode() + b'"}'
     if len(sealed) > DECODED_BYTES_MAX:
         raise InvalidInput(f"A record of {len(sealed)} bytes is beyond {DECODED_BYTES_MAX}; log it in several calls.")
-    if not _is_shallow(sealed):
+    if not is_shallow(sealed):
         raise InvalidInput(f"A record may not nest deeper than {DEPTH_MAX} levels; flatten its values.")
     if len(sealed) <= PLAIN_BYTES_MAX:
         return sealed + b"\n"
@@ -94,7 +94,7 @@ def unseal(data: Buffer, digest: Digest) -> tuple[bytes, int]:
         raise ValueError("it carries no check")
     if text[-66:-2].decode("ascii", "replace") != digest(text[:seal_at]):
         raise ValueError("its check does not match its text")
-    if not _is_shallow(text):
+    if not is_shallow(text):
         raise ValueError(f"it nests deeper than {DEPTH_MAX} levels")
     return text, end
 
@@ -174,13 +174,14 @@ def _decompress(view: memoryview) -> tuple[bytes, int]:
     return b"".join(pieces), at - len(decompressor.unused_data)
 
 
-def _is_shallow(text: bytes) -> bool:
+def is_shallow(text: bytes, depth_max: int = DEPTH_MAX) -> bool:
+    """Tell whether the JSON `text` nests at most `depth_max` levels; cheap whatever it is."""
     # All in C: drop escapes, then all but quotes and brackets, then strings, then matched pairs, level by level.
-    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+    if text.count(b"[") + text.count(b"{") <= depth_max:
         return True
     structure = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_SQUARE, _NOT_STRUCTURE)
     brackets = b"".join(structure.split(b'"')[::2])
-    for _ in range(DEPTH_MAX):
+    for _ in range(depth_max):
         before = len(brackets)
         brackets = brackets.replace(b"[]", b"")
         if not brackets:

@@ -207,3 +207,22 @@ def test_aliases_move_and_go() -> None:
 def test_times_are_spelled_in_two_ways(spec: str, time: datetime | None) -> None:
     """With colons and dashes or without, in UTC, and nothing between."""
     assert parse_time(spec) == time
+
+
+def test_a_name_that_hides_a_version_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Logging a path that read as an address until then warns once, and says how to reach what it hides."""
+    log = new_log(DictBackend())
+    upload(log, "a", b"1")
+    log.append([draft("annotate", DraftEntry("a", note={"alias:gold": "v1"}))])
+    for path in ("a@v1", "a@gold", "a@c1"):
+        caplog.clear()
+        upload(log, path, b"x")
+        upload(log, path, b"y")
+        assert [record.getMessage().count(repr(path.replace("@", "@@"))) for record in caplog.records] == [1]
+        version = resolve(log, path).version
+        assert version is not None
+        assert version.path == path
+    caplog.clear()
+    for path in ("a@v9", "b@v1", "a@silver", "@", "mail@example.org"):
+        upload(log, path, b"x")
+    assert caplog.records == []

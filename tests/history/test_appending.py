@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from mlflow_versioned_store.errors import (
 )
 from mlflow_versioned_store.history import appending, batches
 from mlflow_versioned_store.history.numbering import Appended
-from mlflow_versioned_store.history.records import Draft, DraftEntry
+from mlflow_versioned_store.history.records import Draft, DraftEntry, check_draft
 from mlflow_versioned_store.testing.faults import Crash, Fault, FaultyBackend
 from tests.history.making import DictBackend, commit_key, draft, file, new_log, sha256, upload
 
@@ -417,3 +418,18 @@ def test_many_processes_on_one_path_make_every_version_once(tmp_path: Path) -> N
     assert [version.number for version in versions] == list(range(1, 145))
     assert {version.sha256 for version in versions} == expected
     assert log.verify().broken is None
+
+
+@pytest.mark.parametrize("depth", range(52, 62))
+def test_values_as_deep_as_a_draft_may_have_fit_a_record(depth: int) -> None:
+    """What the check of a draft lets through can always be written and read, wherever it stands."""
+    deep = json.loads("[" * depth + "]" * depth)
+    backend = DictBackend()
+    mine = draft("upload", *(file(f"f{index}", b"x", at=deep) for index in range(20)), content={"deep": deep})
+    try:
+        check_draft(mine)
+    except InvalidInput:
+        assert depth > 54
+        return
+    new_log(backend).append([mine])
+    assert new_log(backend).locate(new_log(backend).state().walk())[19].at == deep

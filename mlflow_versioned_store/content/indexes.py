@@ -165,7 +165,7 @@ def decode(data: Buffer) -> Index:
             data, max_output_size=parameters.content_size, allow_extra_data=False
         )
         return _decode_columns(msgspec.msgpack.decode(encoded))
-    except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError, IndexError) as error:
+    except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, ValueError, TypeError, IndexError) as error:
         raise Damaged(f"An index cannot be read: {error}.") from error
 
 
@@ -174,9 +174,9 @@ def _decode_columns(columns: Any) -> Index:
     if version != _VERSION or len(encoded) != 10:
         raise ValueError("its version is not known")
     rows = _decode_rows(pack_list, digests, encoded)
-    file_rows = [FileRows(first, length, size, sha256.hex()) for first, length, size, sha256 in files]
+    file_rows = [FileRows(first, length, size, memoryview(sha256).hex()) for first, length, size, sha256 in files]
     if len(lasts) != len(rows) or any(
-        not 0 <= file.first < file.first + file.length <= len(rows) for file in file_rows
+        len(file.sha256) != 64 or not 0 <= file.first < file.first + file.length <= len(rows) for file in file_rows
     ):
         raise ValueError("its files are not made of its rows")
     return Index(rows, lasts, file_rows)

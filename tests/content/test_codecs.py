@@ -45,7 +45,7 @@ def test_a_delta_comes_back_with_its_base(data: bytes, base: bytes) -> None:
 
 
 def test_text_is_compressed_and_noise_is_not() -> None:
-    """zstd is used where it pays, and only there."""
+    """Zstd is used where it pays, and only there."""
     assert compress(text(rows(1, 1500)))[0] == ZSTD
     assert compress(noise("n", 100_000))[0] == RAW
     assert compress(noise("n", 5000))[0] == RAW
@@ -97,7 +97,7 @@ def test_a_bomb_allocates_nothing() -> None:
 
 
 def test_a_stream_without_a_length_is_an_error() -> None:
-    """zstd streams that do not say how long they are could grow without end."""
+    """Zstd streams that do not say how long they are could grow without end."""
     compressor = zstandard.ZstdCompressor(write_content_size=False)
     with pytest.raises(Damaged):
         decompress(ZSTD, compressor.compress(b"x" * 1000), 1000)

@@ -116,7 +116,7 @@ def test_a_changed_configuration_makes_a_new_backend(
 
 def test_no_credentials_is_an_error_that_names_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without credentials opening fails and says where they were looked for."""
-    with pytest.raises(CredentialsMissing, match="env.*shared-credentials-file.*AWS_ACCESS_KEY_ID"):
+    with pytest.raises(CredentialsMissing, match=r"env.*shared-credentials-file.*AWS_ACCESS_KEY_ID"):
         open_container("versioned-s3://some-bucket/a")
 
 

@@ -54,7 +54,7 @@ def test_rclone_is_refused_by_name(rclone_s3: S3Server, s3_env: Callable[[S3Serv
 class Overwrites(WrapperBackend):
     """Ignores `create`."""
 
-    def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
+    def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:  # noqa: ARG002
         return self.inner.put(key, data)
 
 
@@ -91,7 +91,13 @@ class ForgetsInListings(WrapperBackend):
 class IgnoresStart(WrapperBackend):
     """Begins every listing at the beginning."""
 
-    def list(self, folder: str, *, after: str | None = None, limit: int | None = None) -> Iterator[ObjectInfo]:
+    def list(
+        self,
+        folder: str,
+        *,
+        after: str | None = None,  # noqa: ARG002
+        limit: int | None = None,
+    ) -> Iterator[ObjectInfo]:
         return self.inner.list(folder, limit=limit)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -57,7 +56,8 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 class TestRequests:
     """What is sent."""
 
-    def test_a_create_is_one_conditional_request(self, scripted: Scripted, client: str) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_a_create_is_one_conditional_request(self, scripted: Scripted) -> None:
         """A create of any size is one PUT with If-None-Match."""
         for size in (0, 10, 20 << 20):
             scripted.received.clear()
@@ -66,7 +66,8 @@ class TestRequests:
             assert (request.method, request.path) == ("PUT", "/some-bucket/a/b")
             assert request.headers["if-none-match"] == "*"
 
-    def test_a_plain_put_is_one_unconditional_request(self, scripted: Scripted, client: str) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_a_plain_put_is_one_unconditional_request(self, scripted: Scripted) -> None:
         """A plain put of up to 64 MiB is one PUT."""
         once().put("a", [b"x" * (20 << 20), b"y"])
         (request,) = scripted.received
@@ -80,8 +81,14 @@ class TestRequests:
         assert request.headers["x-amz-checksum-crc64nvme"] == "rosUhgp5mIg="
         assert request.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
 
-    @pytest.mark.parametrize("answer", [s3_error(400, "InvalidRequest", "Checksum Type not supported"),
-                                        s3_error(501, "NotImplemented", "checksum header not implemented")])  # fmt: skip
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            s3_error(400, "InvalidRequest", "Checksum Type not supported"),
+            s3_error(501, "NotImplemented", "checksum header not implemented"),
+        ],
+        ids=["400", "501"],
+    )
     def test_a_server_that_refuses_checksums_gets_none(self, scripted: Scripted, answer: Reply) -> None:
         """The refused request is sent again without one, and no later request has one."""
         scripted.answer = lambda request: answer if "x-amz-checksum-crc64nvme" in request.headers else Reply()
@@ -91,9 +98,8 @@ class TestRequests:
         checksums = ["x-amz-checksum-crc64nvme" in request.headers for request in scripted.received]
         assert checksums == [True, False, False]
 
-    def test_every_argument_is_on_every_write(
-        self, scripted: Scripted, client: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_every_argument_is_on_every_write(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
         """Upload arguments are on small, large and conditional writes, and not on reads and listings."""
         arguments = {
             "ACL": "bucket-owner-full-control",
@@ -166,9 +172,8 @@ class TestRequests:
             assert request.headers["x-amz-expected-bucket-owner"] == "123456789012"
             assert "x-amz-expected-bucket-owner" in request.headers["authorization"]
 
-    def test_anonymous_requests_are_not_signed(
-        self, scripted: Scripted, client: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_anonymous_requests_are_not_signed(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
         """`unsigned` sends no signature, whatever keys lie about."""
         monkeypatch.setenv("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "unsigned")
         once().get("a")
@@ -189,7 +194,7 @@ class TestRequests:
         assert scripted.received[0].headers["host"].startswith("some-bucket.localhost")
 
     def test_obstores_own_variables_change_nothing(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-        """obstore reads variables that boto3 does not know; none of them decides here."""
+        """Obstore reads variables that boto3 does not know; none of them decides here."""
         for name, value in {
             "AWS_ENDPOINT": "http://127.0.0.1:1",
             "AWS_SKIP_SIGNATURE": "true",
@@ -244,7 +249,8 @@ class TestAnswers:
         ],
         ids=["412", "409", "500", "503", "403", "closed"],
     )
-    def test_creates(self, scripted: Scripted, client: str, reply: Reply, error: type[Exception]) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_creates(self, scripted: Scripted, reply: Reply, error: type[Exception]) -> None:
         """A create is sent once, and whether it may have happened is said exactly."""
         scripted.answer = lambda _: reply
         with pytest.raises(error) as failed:
@@ -282,7 +288,8 @@ class TestAnswers:
 class TestMinio:
     """On MinIO: absence, permissions, encryption, TLS, proxies, forks, bad networks."""
 
-    def test_a_missing_bucket_is_never_empty(self, minio: S3Server, s3_env: Environment, client: str) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_a_missing_bucket_is_never_empty(self, minio: S3Server, s3_env: Environment) -> None:
         """Every call on a bucket that is not there says that the bucket is not there."""
         s3_env(minio)
         backend = once("no-such-bucket")
@@ -339,8 +346,9 @@ class TestMinio:
             with pytest.raises(AccessDenied, match=says):
                 call()
 
+    @pytest.mark.usefixtures("client")
     def test_encryption_is_asked_for(
-        self, minio_kms: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch, client: str
+        self, minio_kms: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With a KMS key in the arguments every object is encrypted under it, and reads back."""
         s3_env(minio_kms)
@@ -354,9 +362,8 @@ class TestMinio:
         assert described["ServerSideEncryption"] == "aws:kms"
         assert described["SSEKMSKeyId"].endswith(KMS_KEY)
 
-    def test_a_customer_key(
-        self, minio_tls: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch, client: str
-    ) -> None:
+    @pytest.mark.usefixtures("client")
+    def test_a_customer_key(self, minio_tls: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
         """Over TLS a customer's key encrypts, and who does not have it reads nothing."""
         s3_env(minio_tls)
         bucket = minio_tls.new_bucket()
@@ -371,8 +378,9 @@ class TestMinio:
             plain.get("a")
 
     @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+    @pytest.mark.usefixtures("client")
     def test_tls_with_a_private_authority(
-        self, minio_tls: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch, client: str
+        self, minio_tls: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """AWS_CA_BUNDLE makes a private certificate trusted; without it the error says what is wrong."""
         bucket = minio_tls.new_bucket()
@@ -381,18 +389,20 @@ class TestMinio:
         trusting.put("a", b"1", create=True)
         assert trusting.now() is not None
         monkeypatch.delenv("AWS_CA_BUNDLE")
-        with pytest.raises(Unavailable, match="(?i)certificate"):
+        with pytest.raises(Unavailable, match=r"(?i)certificate"):
             once(bucket).get("a")
         monkeypatch.setenv("MLFLOW_S3_IGNORE_TLS", "true")
         assert bytes(once(bucket).get("a").data) == b"1"
 
-    def test_an_unreadable_bundle(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.usefixtures("scripted")
+    def test_an_unreadable_bundle(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A bundle that is not there is an error when the bucket is opened."""
         monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere/bundle.pem")
         with pytest.raises(LocalStorageFailed, match="AWS_CA_BUNDLE"):
             once()
 
     @pytest.mark.parametrize("server", ["minio", "minio_tls"])
+    @pytest.mark.usefixtures("client")
     def test_a_forward_proxy(
         self,
         request: pytest.FixtureRequest,
@@ -400,7 +410,6 @@ class TestMinio:
         proxy: Proxy,
         s3_env: Environment,
         monkeypatch: pytest.MonkeyPatch,
-        client: str,
     ) -> None:
         """Requests go through HTTP_PROXY and HTTPS_PROXY, and past it for hosts in NO_PROXY."""
         running: S3Server = request.getfixturevalue(server)
@@ -421,7 +430,7 @@ class TestMinio:
         assert proxy.seen == []
 
     def test_keys_that_the_provider_refuses_are_renewed(
-        self, real_minio: Minio, s3_env: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, real_minio: Minio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """Keys of a credential program that are revoked in the middle of the work are replaced, unnoticed."""
         everything = {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}
@@ -477,7 +486,7 @@ class TestMinio:
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")
         backend, _ = open_container("versioned-s3://some-bucket/a")
         began = time.monotonic()
-        with pytest.raises(Unavailable, match="cannot be reached.*refused") as failed:
+        with pytest.raises(Unavailable, match=r"cannot be reached.*refused") as failed:
             backend.get("a")
         assert time.monotonic() - began < 15
         assert failed.value.attempts > 1
@@ -495,7 +504,7 @@ class TestMinio:
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", proxy.endpoint)
         monkeypatch.setattr(s3, "STALL_SECONDS_MAX", 1)
         backend = once()
-        with pytest.raises(Unavailable, match="timed out|did not answer"):
+        with pytest.raises(Unavailable, match=r"timed out|did not answer"):
             backend.get("a")
         with pytest.raises(OutcomeUnknown):
             backend.put("a", b"", create=True)
@@ -535,79 +544,3 @@ def _credential_program(folder: Path, monkeypatch: pytest.MonkeyPatch, keys: lis
     config.write_text(f"[profile temporary]\ncredential_process = {sys.executable} {program}\nregion = us-east-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_PROFILE", "temporary")
-
-
-@pytest.fixture
-def forked() -> Iterator[Callable[[Callable[[], bytes]], bytes]]:
-    """Run a function in a forked child and return the bytes it returned, within 30 seconds."""
-    children: list[int] = []
-
-    def run(work: Callable[[], bytes]) -> bytes:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.write(writer, work())
-            except BaseException as error:  # noqa: BLE001 - a child must never return into pytest
-                os.write(writer, repr(error).encode())
-            os._exit(0)
-        children.append(child)
-        os.close(writer)
-        deadline = time.monotonic() + 30
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if time.monotonic() > deadline:
-                os.kill(child, 9)
-                os.waitpid(child, 0)
-                pytest.fail("the forked child hangs")
-            time.sleep(0.02)
-        with os.fdopen(reader, "rb") as answer:
-            return answer.read()
-
-    yield run
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-class TestForks:
-    """A child forked after obstore was used goes on."""
-
-    def test_s3(self, minio: S3Server, s3_env: Environment, forked: Callable[[Callable[[], bytes]], bytes]) -> None:
-        """It reads, writes, creates, lists and deletes; parent and child see each other's objects."""
-        s3_env(minio)
-        bucket = minio.new_bucket()
-        backend, _ = open_container(f"versioned-s3://{bucket}")
-        backend.put("parent", b"from the parent")
-
-        def work() -> bytes:
-            read = bytes(backend.get("parent").data)
-            backend.put("child", read, create=True)
-            try:
-                backend.put("child", b"", create=True)
-            except Conflict:
-                read += b", conflict"
-            backend.delete(["parent"])
-            fresh, _ = open_container(f"versioned-s3://{bucket}/x")
-            return read + b", " + ",".join(info.key for info in fresh.list("")).encode()
-
-        assert forked(work) == b"from the parent, conflict, child"
-        assert bytes(backend.get("child").data) == b"from the parent"
-
-    def test_grandchildren(
-        self, minio: S3Server, s3_env: Environment, forked: Callable[[Callable[[], bytes]], bytes]
-    ) -> None:
-        """A child's child opens connections of its own."""
-        s3_env(minio)
-        bucket = minio.new_bucket()
-        backend, _ = open_container(f"versioned-s3://{bucket}")
-        backend.put("a", b"1")
-
-        def work() -> bytes:
-            backend.get("a")
-            return forked(lambda: bytes(backend.get("a").data) + b"2")
-
-        assert forked(work) == b"12"
-
-    def test_memory_says_that_it_cannot(self, forked: Callable[[Callable[[], bytes]], bytes]) -> None:
-        """A memory store belongs to its process, and a child is told so."""
-        backend, _ = open_container("versioned-memory://forked")
-        backend.put("a", b"1")
-        assert b"Unsupported" in forked(lambda: bytes(backend.get("a").data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_versioned_store.backends import s3_config, s3_credentials
+from mlflow_versioned_store.backends import s3_credentials
 from mlflow_versioned_store.backends.s3_config import encryption_scope, fingerprint, resolve
 from mlflow_versioned_store.errors import CredentialsMissing, InvalidInput
 
@@ -181,7 +182,7 @@ class TestProfiles:
             "sso_role_name = r\nregion = eu-west-1\n"
         )
         monkeypatch.setenv("AWS_PROFILE", "sso")
-        with pytest.raises(CredentialsMissing, match="(?i)sso login"):
+        with pytest.raises(CredentialsMissing, match=r"(?i)sso login"):
             resolve()
 
     def test_a_credential_program_that_hangs(self, profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,8 +207,6 @@ class TestProfiles:
         assert changed != before
         future = time.time_ns() + 10**9
         profile.touch()
-        import os
-
         os.utime(profile, ns=(future, future))
         assert fingerprint() != changed
 
@@ -216,6 +215,6 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a home folder there are no shared files, and that is all."""
     for variable in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME", "USERPROFILE"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(s3_config.os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setenv("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "unsigned")
     assert resolve().credentials is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.errors import AccessDenied, NotFound, OutcomeUnknown, Throttled, Unavailable
-from mlflow_versioned_store.testing import faults
 from mlflow_versioned_store.testing.faults import Crash, Fault, FaultyBackend
 
 
@@ -51,7 +52,7 @@ def test_damaged_reads(faulty: FaultyBackend) -> None:
     faulty.at(2, Fault.TRUNCATE)
     faulty.at(3, Fault.TRUNCATE)
     corrupt = bytes(faulty.get("a/1").data)
-    assert sum(bin(one ^ other).count("1") for one, other in zip(corrupt, b"1234", strict=True)) == 1
+    assert sum((one ^ other).bit_count() for one, other in zip(corrupt, b"1234", strict=True)) == 1
     assert bytes(faulty.get("a/1").data) == b"12"
     listing = faulty.list("a")
     assert next(listing).key == "a/1"
@@ -88,7 +89,7 @@ def test_calls_are_recorded_and_counted_from_now(faulty: FaultyBackend) -> None:
 def test_a_delay_is_slept_and_the_request_goes_on(faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number is seconds of latency; a later rule still applies."""
     slept: list[float] = []
-    monkeypatch.setattr(faults.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     faulty.when(lambda call: call.verb == "get", 2.0)
     faulty.when(lambda call: call.key == "a/2", Fault.DENY)
     assert bytes(faulty.get("a/1").data) == b"1234"

@@ -22,7 +22,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     items are computed here.
     """
     handed: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
-    wanted = threading.Semaphore(1)
+    wanted = threading.Semaphore(0)
     closed = threading.Event()
 
     def work() -> None:
@@ -43,7 +43,6 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         yield from items
         return
     try:
-        wanted.acquire()
         while not isinstance(item := handed.get(), _End):
             wanted.release()
             yield item

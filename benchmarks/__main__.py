@@ -37,8 +37,9 @@ def main() -> int:
             for number in range(1, options.rounds + 1):
                 # Who goes first changes every round, so that neither always finds the machine warmer.
                 for side in sides if number % 2 else reversed(sides):
-                    print(f"{scenario.name}: {side}, round {number} …", flush=True)
-                    found += bench.run(scenario, side, number)
+                    for measured in bench.run(scenario, side, number):
+                        found.append(measured)
+                        print(f"{measured.line:<24}{side:<8}{measured.seconds:>8.2f} s", flush=True)
     if options.json:
         options.json.write_text(report.as_json(found, vars(options)))
     result = report.Report(found, options.mbit, options.latency_ms)

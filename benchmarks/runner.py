@@ -68,9 +68,8 @@ class Bench:
     folder: Path
     data: Data
 
-    def run(self, scenario: Scenario, side: str, number: int) -> list[Measurement]:
+    def run(self, scenario: Scenario, side: str, number: int) -> Iterator[Measurement]:
         """One round of one scenario for one side, in a fresh bucket that is removed afterwards."""
-        found = []
         with (
             fresh_bucket(self.minio) as bucket,
             tempfile.TemporaryDirectory(dir=self.folder) as scratch,
@@ -79,8 +78,7 @@ class Bench:
             for step in scenario.steps(self.data):
                 measured = self._step(step, place, bucket)
                 if step.line is not None:
-                    found.append(Measurement(step.line, side, number, **measured))
-        return found
+                    yield Measurement(step.line, side, number, **measured)
 
     @contextmanager
     def _place(self, scenario: Scenario, location: str, scratch: Path) -> Iterator[_Place]:

@@ -5,6 +5,7 @@ The benchmark starts it, writes one JSON order to its standard input and reads o
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import pkgutil
@@ -19,7 +20,7 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.memory import Peak
-from benchmarks.order import READY
+from benchmarks.order import READY, SECONDS_MAX
 
 STOCK_MODULES: tuple[str, ...] = (
     "boto3",
@@ -49,6 +50,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         work = OPERATIONS[order["operation"]](order)
         print(json.dumps(READY), flush=True)
         sys.stdin.readline()
+        faulthandler.dump_traceback_later(SECONDS_MAX, exit=True)
         watch = Peak()
         start, start_cpu = time.perf_counter(), time.process_time()
         detail = work() or {}

@@ -154,6 +154,11 @@ class _Planner:
         if own := self._known.own_chunk(chunk.digest):
             self._decisions.append(Decision(chunk, own))
             return
+        # Cut as the old ones were, it may be one of them: a delta against itself would be one more frame to read.
+        same = predecessor is not None and predecessor.digest == chunk.digest
+        if same and (match := self._known.find(chunk.digest)):
+            self._decisions.append(Decision(chunk, match.row))
+            return
         placed = Placed(chunk.digest, chunk.tail, len(chunk.data))
         self._known.own(placed)
         usable = predecessor if predecessor is not None and self._known.is_usable(predecessor) else None

@@ -35,13 +35,15 @@ class Sightings:
     def unusable(self, packs: Iterable[PackName]) -> set[PackName]:
         """Return which of `packs` must not be leaned on: marked, missing, or not to be seen by us.
 
-        One LIST where the marks are stale, and a HEAD for each pack not seen lately.
+        One LIST where the marks are stale, and a HEAD for each pack not seen lately; none for no packs.
 
         Raises:
             VersionedStoreError: The marks cannot be read, so nothing may be leaned on.
         """
-        marks, read = self._current_marks()
         wanted = set(packs)
+        if not wanted:
+            return set()
+        marks, read = self._current_marks()
         refused = {pack for pack in wanted if keys.mark(pack.domain, pack.digest) in marks}
         with self._lock:
             unseen = [pack for pack in wanted - refused if self._seen.get(pack, 0.0) < read]

@@ -42,12 +42,13 @@ def rows(seed: int, count: int) -> list[str]:
 
 
 def edited(lines: Sequence[str], seed: int, share: float = 0.01) -> list[str]:
-    """Return `lines` with a share of them replaced, and a few inserted and deleted."""
+    """Return `lines` with a number changed in a share of them, and a few inserted and deleted."""
     source = random.Random(seed)
     changed = list(lines)
     for _ in range(max(1, int(share * len(changed)))):
         at = source.randrange(len(changed))
-        changed[at] = _row(source, at)
+        fields = changed[at].split(",")
+        changed[at] = ",".join((fields[0], f"{source.gauss(50, 12):.4f}", *fields[2:]))
     for _ in range(3):
         changed.insert(source.randrange(len(changed)), _row(source, 0))
         del changed[source.randrange(len(changed))]

@@ -54,7 +54,9 @@ def encoded(columns: Any) -> bytes:
 def sample(count: int = 3) -> Index:
     """Return an index of one file."""
     rows = [
-        Placed(bytes([at] * 32), at, 100, PackRef(PACKS[0]), 24 + 100 * at, 100, at, (FramePlace(PACKS[1], 24, 90),) * at)
+        Placed(
+            bytes([at] * 32), at, 100, PackRef(PACKS[0]), 24 + 100 * at, 100, at, (FramePlace(PACKS[1], 24, 90),) * at
+        )
         for at in range(count)
     ]
     return Index(rows, b"\x00" * (count - 1) + b"\x01", [FileRows(0, count, 100 * count, "cd" * 32)])

@@ -118,7 +118,9 @@ def test_unknown_fields_are_kept() -> None:
 
 @pytest.mark.parametrize("name", ["packs", "leans", "indexes"])
 @pytest.mark.parametrize(
-    "items", [None, {}, "x", [None], [["all"]], [["all", "../../x"]], [["", HEX]], [["all", "../x", 1000, 100]]], ids=repr
+    "items",
+    [None, {}, "x", [None], [["all"]], [["all", "../../x"]], [["", HEX]], [["all", "../x", 1000, 100]]],
+    ids=repr,
 )
 def test_other_content_is_an_error(name: str, items: Any) -> None:
     """Names that are no digests never become keys."""

@@ -86,11 +86,14 @@ def from_notes(notes: dict[str, Any]) -> Settings:
     defaults = Settings()
     for name, value in values.items():
         default = getattr(defaults, name)
-        if not isinstance(value, (int, float) if isinstance(default, float) else type(default)):
-            raise Damaged(f"The setting {name} cannot be {value!r}.")
+        fits = isinstance(value, (int, float) if isinstance(default, float) else type(default))
+        if not fits or (isinstance(value, tuple) and not all(isinstance(item, str) for item in value)):
+            raise Damaged(f"The setting {name} cannot be {value!r:.200}.")
     settings = Settings(**values)
     if settings.dedup_scope not in _SCOPES:
         raise Damaged(f"The setting dedup_scope is one of {', '.join(_SCOPES)}, not {settings.dedup_scope!r}.")
+    if not (settings.stage_seconds > 0 and settings.stage_bytes > 0):
+        raise Damaged("The settings stage_seconds and stage_bytes are more than 0.")
     return settings
 
 
@@ -119,10 +122,8 @@ def staging_from_environment(settings: Settings) -> tuple[float, int]:
         InvalidInput: A value is no number.
     """
     seconds, size = os.environ.get("MVS_STAGE_SECONDS"), os.environ.get("MVS_STAGE_BYTES")
+    stage_bytes = parse_bytes(size, "MVS_STAGE_BYTES") if size else settings.stage_bytes
     try:
-        return (
-            float(seconds) if seconds else settings.stage_seconds,
-            parse_bytes(size, "MVS_STAGE_BYTES") if size else settings.stage_bytes,
-        )
+        return float(seconds) if seconds else settings.stage_seconds, stage_bytes
     except ValueError as error:
         raise InvalidInput(f"MVS_STAGE_SECONDS={seconds!r} is not a number of seconds.") from error

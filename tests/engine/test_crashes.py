@@ -1,4 +1,4 @@
-"""A writer dies, or an answer is lost, at any request: nothing stored is lost, nothing half-done shows, a retry works."""
+"""A writer dies or an answer is lost at any request: nothing stored is lost, nothing half-done shows, a retry works."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def first_upload() -> None:
 def test_trouble_at_any_request_of_the_upload_that_makes_the_store(
     served: Callable[[Backend], FaultyBackend], fault: Fault
 ) -> None:
-    """The very first upload, probe and marker included, may be hit anywhere; run again it makes one store, one version."""
+    """The first upload, probe and marker included, may be hit anywhere; run again it makes one store, one version."""
     for number in _creation_requests(served):
         container = open_memory("crashes")
         served(container).at(number, fault)

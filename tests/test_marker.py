@@ -1,0 +1,93 @@
+"""The marker: what a store is, and which stores this release must leave alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlflow_versioned_store import marker
+from mlflow_versioned_store.content.chunking import Chunking
+from mlflow_versioned_store.errors import Damaged, Unsupported, VersionedStoreError
+
+WHERE = "s3://bucket/prefix"
+
+
+def written(**changes: Any) -> bytes:
+    """Return a marker's bytes with some fields changed."""
+    return json.dumps(json.loads(marker.encode(marker.new_marker(WHERE, "blake3"))) | changes).encode()
+
+
+def test_a_marker_survives_being_written() -> None:
+    """What is written is what is read, for either digest, and people can read it."""
+    for digest in ("blake3", "sha256"):
+        made = marker.new_marker(WHERE, digest)
+        assert marker.decode(marker.encode(made), WHERE) == made
+        assert made.location == WHERE
+        assert f'  "id": "{made.id}"' in marker.encode(made).decode()
+
+
+def test_every_store_has_an_id_of_its_own() -> None:
+    """No two markers share an id."""
+    assert len({marker.new_marker(WHERE, "blake3").id for _ in range(100)}) == 100
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """What a later release adds without asking for a feature changes nothing."""
+    assert marker.decode(written(color="blue", deep={"a": [1]}), WHERE).digest == "blake3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"format": 2, "chunking": "no longer an object"}, "format 2"),
+        ({"needs_to_read": ["encryption"]}, "encryption to read it"),
+        ({"needs_to_read": ["b", "a"]}, "a, b to read it"),
+        ({"digest": "blake9"}, "blake9"),
+        ({"chunking": {"algorithm": "ronomon"}}, "ronomon"),
+        ({"chunking": {"smallest": 0}}, "chunks of 0"),
+        ({"chunking": {"largest": 1 << 40}}, str(1 << 40)),
+    ],
+)
+def test_what_needs_a_newer_release_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    """A later format, an unknown feature, digest or way of cutting is named, never guessed at."""
+    with pytest.raises(Unsupported, match=named) as caught:
+        marker.decode(written(**changes), WHERE)
+    assert "release" in str(caught.value)
+
+
+def test_a_feature_that_only_writers_need_lets_readers_in() -> None:
+    """A store that must not be written may still be read."""
+    assert marker.decode(written(needs_to_write=["signing"]), WHERE).needs_to_write == ("signing",)
+    with pytest.raises(Unsupported, match=f"The store {WHERE} needs signing to write it"):
+        marker.check_features(("signing",), WHERE, "write")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, written(id="short"), written(id=7), written(format=0)]
+    + [written(format="1"), written(chunking=None), written(needs_to_read="encryption"), written(needs_to_read=[1])],
+)
+def test_what_is_no_marker_is_damaged(data: bytes) -> None:
+    """Anything else at the marker's place is reported as damage that names the store."""
+    with pytest.raises(Damaged, match=WHERE):
+        marker.decode(data, WHERE)
+
+
+@given(st.data())
+def test_a_damaged_marker_never_passes_for_another_store(data: st.DataObject) -> None:
+    """With any byte changed it is refused, or its format, digest, chunking and id are still possible ones."""
+    original = bytearray(marker.encode(marker.new_marker(WHERE, "blake3")))
+    original[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        known = marker.decode(bytes(original), WHERE)
+    except VersionedStoreError:
+        return
+    assert known.format == marker.FORMAT
+    assert known.digest in ("blake3", "sha256")
+    assert len(known.id) == 32
+    assert isinstance(known.chunking, Chunking)

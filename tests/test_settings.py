@@ -1,0 +1,116 @@
+"""Settings: a log in the store, and switches of the environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.errors import Damaged, InvalidInput
+from mlflow_versioned_store.settings import (
+    Settings,
+    change_settings,
+    from_notes,
+    read_settings,
+    staging_from_environment,
+    switch,
+)
+from mlflow_versioned_store.store import Store
+from mlflow_versioned_store.testing.clients import client, new_store
+
+WHO = Context(user="ann").who()
+
+
+@pytest.fixture
+def store() -> Store:
+    """A store whose settings were never changed."""
+    return new_store(open_memory("settings"))
+
+
+def test_a_store_begins_with_the_defaults(store: Store) -> None:
+    """Without a change all settings are the defaults."""
+    assert store.settings == Settings()
+
+
+def test_changes_add_up(store: Store) -> None:
+    """A change leaves alone what it does not mention, and everybody reads it."""
+    change_settings(store.settings_log, {"dedup_scope": "experiment"}, WHO)
+    changed = change_settings(store.settings_log, {"stage_bytes": 1000}, WHO)
+    assert changed == Settings(dedup_scope="experiment", stage_bytes=1000)
+    assert client(store.backend).settings == changed
+
+
+def test_changes_are_history(store: Store) -> None:
+    """Who changed what is in the log."""
+    change_settings(store.settings_log, {"delta": False}, WHO)
+    (commit,) = store.settings_log.commits()
+    assert commit.changes[0].who["user"] == {"name": "ann", "known": "claimed"}
+    assert store.settings_log.verify().broken is None
+
+
+def test_unknown_settings_are_kept_and_ignored(store: Store) -> None:
+    """What a later release set changes nothing here, and a change by this release does not lose it."""
+    change_settings(store.settings_log, {"compression": "brotli"}, WHO)
+    assert change_settings(store.settings_log, {"delta": False}, WHO) == Settings(delta=False)
+    assert store.settings_log.state().notes("") == {"compression": "brotli", "delta": False}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dedup_scope": "galaxy"},
+        {"dedup": "yes"},
+        {"delta": 1},
+        {"stage_seconds": "60"},
+        {"stage_seconds": 0},
+        {"stage_seconds": float("nan")},
+        {"stage_bytes": -1},
+        {"stage_bytes": 0.5},
+        {"needs_to_read": "x"},
+        {"needs_to_write": [1]},
+    ],
+)
+def test_impossible_settings_are_refused(store: Store, changes: dict[str, Any]) -> None:
+    """A value that can never work is refused when it is set, and is damage when it is read."""
+    with pytest.raises(InvalidInput, match="setting"):
+        change_settings(store.settings_log, changes, WHO)
+    assert read_settings(store.settings_log) == Settings()
+    with pytest.raises(Damaged, match="setting"):
+        from_notes(changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("on", True), ("1", True), ("TRUE", True), ("off", False), ("0", False), (" No ", False)]
+)
+def test_switches_of_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, *, expected: bool) -> None:
+    """A switch is on or off as it is written, and its default where it is not."""
+    monkeypatch.setenv("MVS_DEDUP", text)
+    assert switch("MVS_DEDUP", default=not expected) is expected
+    monkeypatch.setenv("MVS_DEDUP", "")
+    assert switch("MVS_DEDUP", default=not expected) is not expected
+
+
+def test_a_misspelt_switch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch that is neither on nor off is named, not guessed."""
+    monkeypatch.setenv("MVS_DELTA", "of")
+    with pytest.raises(InvalidInput, match="MVS_DELTA='of'"):
+        switch("MVS_DELTA")
+
+
+def test_staging_comes_from_the_environment_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment decides when a long upload publishes, then the settings."""
+    settings = Settings(stage_seconds=7, stage_bytes=8)
+    assert staging_from_environment(settings) == (7, 8)
+    monkeypatch.setenv("MVS_STAGE_SECONDS", "0.5")
+    monkeypatch.setenv("MVS_STAGE_BYTES", "2M")
+    assert staging_from_environment(settings) == (0.5, 2 << 20)
+
+
+@pytest.mark.parametrize(("name", "text"), [("MVS_STAGE_SECONDS", "soon"), ("MVS_STAGE_BYTES", "many")])
+def test_impossible_staging_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """A variable that is no number is named."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(InvalidInput, match=name):
+        staging_from_environment(Settings())

@@ -134,9 +134,9 @@ class Known:
         return None
 
     def is_usable(self, row: Placed) -> bool:
-        """Tell whether nothing that a stored chunk needs was refused."""
-        if not self._refused:
-            return True
+        """Tell whether a stored chunk may be leaned on: nothing that it needs was refused, and help was not given up."""
+        if not self._refused or not self._indexes:
+            return bool(self._indexes)
         packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
         return self._refused.isdisjoint(packs)
 
@@ -219,7 +219,7 @@ def _unless_gone(future: Future[T]) -> T | None:
 
 
 def _load(domain: Domain, name: IndexName) -> Index:
-    data = domain.backend.get(name.key).data
+    data = domain.backend.get(name.key, stop=indexes.INDEX_BYTES_MAX).data
     if domain.digest(data).hex() != name.digest:
         raise VersionedStoreError(f"the index {name.digest} is damaged")
     return indexes.decode(data)

@@ -57,14 +57,14 @@ def plan(
     return planner.finish()
 
 
-def leaned_on(decisions: Sequence[Decision]) -> set[PackName]:
-    """Return the packs of earlier uploads that these decisions need, also as bases."""
+def leaned_on(decisions: Sequence[Decision], known: Known) -> set[PackName]:
+    """Return the packs of earlier uploads that these decisions need, also as bases; not those that this one writes."""
     packs: set[PackName] = set()
     for decision in decisions:
         job = decision.job
         row = decision.placed if job is None else job.predecessor
-        if row is not None and row.pack is not None and row.pack.name is not None:
-            packs.add(row.pack.name)
+        if row is not None and row.pack is not None and known.own_chunk(row.digest) is not row:
+            packs.add(row.pack.sealed())
             packs.update(place.pack for place in row.ancestors)
     return packs
 

@@ -194,7 +194,7 @@ class _PackedUpload:
             decisions, place = planning.plan(
                 segment, self._known, self._domain.digest, self._place, delta=self._domain.delta
             )
-            packs = planning.leaned_on(decisions)
+            packs = planning.leaned_on(decisions, self._known)
             try:
                 refused = self._domain.sightings.unusable(packs) if packs else set()
             except VersionedStoreError as error:

@@ -125,7 +125,7 @@ def test_either_digest_works(backend: Backend, digest: str) -> None:
 
 
 def test_a_hundred_generations_stay_small_and_short(backend: Backend) -> None:
-    """A small table edited and shifted a hundred times costs less than eight times the first, and is read from few packs."""
+    """A small table edited and shifted a hundred times costs less than eight times the first, in few packs."""
     lines = rows(7, 15_000)
     first = store(domain_of(backend), text(lines))
     cost = stored_bytes(backend)

@@ -27,8 +27,6 @@ _WORTH = 0.5
 # One that saves less than three quarters begins a chain of its own: later changes are encoded against it, not against
 # its ancestors, where the same difference would be stored again and again.
 _GOOD = 0.25
-# A base may cost a little more to read than its successor would cost to send.
-_READ_MAX = 1.25
 
 
 class Job(msgspec.Struct, eq=False, gc=False):
@@ -50,7 +48,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
 
 
 def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
-    """Fetch in one plan what the deltas among `jobs` lean on; none where reading costs more than it would save.
+    """Fetch in one plan what the deltas among `jobs` lean on; none where that is more than they would be unencoded.
 
     Raises:
         VersionedStoreError: The bases cannot be had, or not in time; then store plainly.
@@ -61,7 +59,7 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
     wanted = [job for job in jobs if job.chain]
     by_place = fetch.spans(place for job in wanted for place in job.chain)
     to_read = sum(span.stop - span.start for span in set(by_place.values()))
-    if not wanted or to_read > _READ_MAX * sum(job.chain[-1].size for job in wanted):
+    if not wanted or to_read > sum(HEADER_BYTES + job.placed.raw for job in wanted):
         for job in wanted:
             job.chain = ()
         return None

@@ -207,7 +207,8 @@ class FilesBackend(Backend):
             if entry.is_dir(follow_symlinks=False):
                 yield from self._below(prefix + entry.name)
             elif entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(FileNotFoundError):
+                # It may be gone by now.
+                with contextlib.suppress(NotFound), self._translated(prefix + entry.name, "look up"):
                     yield _info(prefix + entry.name, entry.stat(follow_symlinks=False))
 
     def _scan(self, folder: str) -> Sequence[os.DirEntry[str]]:

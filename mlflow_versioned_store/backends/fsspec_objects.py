@@ -80,7 +80,11 @@ class FsspecBackend(Backend):
         stop = info.size if stop is None else min(stop, info.size)
         if stop == start:
             return Fetched(b"", info)
-        data = self._send(Request("read", self.location, key), self._filesystem.cat_file, self._path(key), start, stop)
+        request = Request("read", self.location, key)
+        data: bytes = self._send(request, self._filesystem.cat_file, self._path(key), start, stop)
+        if len(data) != stop - start:
+            # HDFS may tell the size of a file before its datanodes serve the last block.
+            raise error_for(Answer(None, text=f"{len(data)} of {stop - start} bytes arrived"), request)
         return Fetched(data, info)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:

@@ -30,6 +30,14 @@ def _hdfs_native(namenode: str) -> Backend:
         from hdfs_native.fsspec import HdfsFileSystem
     except ImportError as error:
         raise Unsupported("HDFS needs hdfs-native: pip install mlflow-versioned-store[hdfs].") from error
+
+    class Literal(HdfsFileSystem):
+        """Takes paths as they are; taken for URLs, they would end at a "#" or "?"."""
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return path
+
     host, _, port = namenode.partition(":")
-    filesystem = HdfsFileSystem(host or None, int(port) if port else None, skip_instance_cache=True)
+    filesystem = Literal(host or None, int(port) if port else None, skip_instance_cache=True)
     return FsspecBackend(filesystem, "", location=f"hdfs://{namenode}")

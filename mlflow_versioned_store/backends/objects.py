@@ -179,17 +179,28 @@ class ObstoreBackend(Backend):
         check_folder(folder)
         page = _PAGE if limit is None else max(1, min(limit, _PAGE))
         request = Request("list", self.location, folder)
-        stream = iter(obstore.list(self._stores.read, folder or None, offset=after, chunk_size=page))
-        left = limit
+        last, left = after, limit
+        source: Stores | None = None
+        stream: Iterator[Sequence[Any]] = iter(())
+
+        def send(stores: Stores) -> Sequence[Any] | None:
+            nonlocal source, stream
+            if source is not stores:
+                # Also after a refusal that was adapted to: a stream that failed would only end.
+                stream = iter(obstore.list(stores.read, folder or None, offset=last, chunk_size=page))
+                source = stores
+            return next(stream, None)
+
         while left is None or left > 0:
-            found = self._send(request, lambda _: next(stream, None))
+            # Where there is no order, a listing that has begun cannot go on with other handles.
+            found = self._send(request, send, adapted=last != after and not self.capabilities.ordered_list)
             if not found:
                 return
             # Not every server begins a listing where it is asked to.
             wanted = [meta for meta in found if after is None or meta["path"] > after][:left]
             for meta in wanted:
                 yield _info(meta, meta["path"])
-            left = None if left is None else left - len(wanted)
+            last, left = found[-1]["path"], None if left is None else left - len(wanted)
 
     def folders(self, folder: str) -> Sequence[str]:
         import obstore

@@ -150,8 +150,12 @@ def _within(seconds: float, work: Callable[[], Result], origin: str) -> Result:
     # Credential programs and identity servers have no time limit of their own. A daemon thread that hangs on is
     # left behind.
     thread = threading.Thread(target=run, name="mvs-credentials", daemon=True)
-    thread.start()
-    thread.join(seconds)
+    try:
+        thread.start()
+        thread.join(seconds)
+    except RuntimeError:
+        # No thread starts any more while the interpreter exits, when queues are flushed for the last time.
+        run()
     if outcome:
         return outcome[0]
     if failure and isinstance(failure[0], CredentialsMissing):

@@ -70,17 +70,20 @@ class S3Contract(BackendContract):
     """What the S3 servers have in common."""
 
     @pytest.fixture(scope="class")
-    def server(self) -> S3Server:
+    @classmethod
+    def server(cls) -> S3Server:
         """Return the server."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def bucket(self, server: S3Server) -> str:
+    @classmethod
+    def bucket(cls, server: S3Server) -> str:
         """An empty bucket."""
         return server.new_bucket()
 
     @pytest.fixture(scope="class")
-    def subject(self, server: S3Server, bucket: str) -> Subject:
+    @classmethod
+    def subject(cls, server: S3Server, bucket: str) -> Subject:
         """A bucket, with boto3 as the side door."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in server.environment().items():
@@ -99,7 +102,8 @@ class TestMinio(S3Contract):
     """MinIO."""
 
     @pytest.fixture(scope="class")
-    def server(self, minio: S3Server) -> S3Server:
+    @classmethod
+    def server(cls, minio: S3Server) -> S3Server:
         """Return the server."""
         return minio
 
@@ -108,7 +112,8 @@ class TestMinioVersioned(TestMinio):
     """MinIO with a bucket that keeps versions."""
 
     @pytest.fixture(scope="class")
-    def bucket(self, server: S3Server) -> str:
+    @classmethod
+    def bucket(cls, server: S3Server) -> str:
         """An empty bucket that keeps versions."""
         return server.new_bucket(versioned=True)
 
@@ -126,7 +131,8 @@ class TestVersitygw(S3Contract):
     """versitygw."""
 
     @pytest.fixture(scope="class")
-    def server(self, versitygw: S3Server) -> S3Server:
+    @classmethod
+    def server(cls, versitygw: S3Server) -> S3Server:
         """Return the server."""
         return versitygw
 
@@ -135,7 +141,8 @@ class TestMoto(S3Contract):
     """moto."""
 
     @pytest.fixture(scope="class")
-    def server(self, moto_server: S3Server) -> S3Server:
+    @classmethod
+    def server(cls, moto_server: S3Server) -> S3Server:
         """Return the server."""
         return moto_server
 
@@ -144,12 +151,14 @@ class TestMinioThroughBoto3(S3Contract):
     """MinIO as a forked child reaches it."""
 
     @pytest.fixture(scope="class")
-    def server(self, minio: S3Server) -> S3Server:
+    @classmethod
+    def server(cls, minio: S3Server) -> S3Server:
         """Return the server."""
         return minio
 
     @pytest.fixture(scope="class")
-    def subject(self, server: S3Server, bucket: str) -> Subject:
+    @classmethod
+    def subject(cls, server: S3Server, bucket: str) -> Subject:
         """A bucket through boto3, with the parent's backend as the side door."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in server.environment().items():
@@ -165,7 +174,8 @@ class TestGcsThroughGcsfs(BackendContract):
     """Google Cloud Storage's JSON interface, on fake-gcs-server."""
 
     @pytest.fixture(scope="class")
-    def subject(self, fake_gcs: FakeGcs) -> Subject:
+    @classmethod
+    def subject(cls, fake_gcs: FakeGcs) -> Subject:
         """A bucket, with plain HTTP as the side door."""
         bucket = fake_gcs.new_bucket()
         with pytest.MonkeyPatch.context() as patch:
@@ -190,7 +200,8 @@ class TestAzurite(BackendContract):
     """Azure Blob Storage, on Azurite."""
 
     @pytest.fixture(scope="class")
-    def subject(self, azurite: Azurite) -> Subject:
+    @classmethod
+    def subject(cls, azurite: Azurite) -> Subject:
         """A container, with adlfs as the side door."""
         container = azurite.new_bucket()
         with pytest.MonkeyPatch.context() as patch:
@@ -206,7 +217,8 @@ class TestAzuriteThroughAdlfs(BackendContract):
     """Azure Blob Storage as a forked child reaches it."""
 
     @pytest.fixture(scope="class")
-    def subject(self, azurite: Azurite) -> Subject:
+    @classmethod
+    def subject(cls, azurite: Azurite) -> Subject:
         """A container through adlfs, with obstore as the side door."""
         container = azurite.new_bucket()
         with pytest.MonkeyPatch.context() as patch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -277,6 +278,16 @@ class TestAnswers:
         backend.put("b", b"1", create=True)
         assert len(scripted.received) == 3
 
+    def test_a_listing_is_mended_too(self, scripted: Scripted) -> None:
+        """A listing whose first request is refused that way is the whole listing, and not an empty one."""
+        refusal = s3_error(400, "AuthorizationHeaderMalformed", "wrong", "<Region>eu-central-1</Region>")
+        item = "<Contents><Key>a</Key><Size>1</Size><LastModified>2026-11-24T06:00:00Z</LastModified></Contents>"
+        listing = Reply(body=f"<ListBucketResult>{item}</ListBucketResult>".encode())
+        scripted.answer = lambda request: (
+            listing if "/eu-central-1/s3/" in request.headers["authorization"] else refusal
+        )
+        assert [info.key for info in once().list("")] == ["a"]
+
     def test_an_unhelpful_refusal_is_not_followed(self, scripted: Scripted) -> None:
         """A refusal that names no other region is an error at once."""
         scripted.answer = lambda _: s3_error(400, "AuthorizationHeaderMalformed", "wrong")
@@ -508,6 +519,18 @@ class TestMinio:
             backend.get("a")
         with pytest.raises(OutcomeUnknown):
             backend.put("a", b"", create=True)
+
+    def test_a_restarted_server_is_waited_for(self, real_minio: Minio, s3_env: Environment) -> None:
+        """What is asked while a server restarts is answered, late."""
+        s3_env(real_minio)
+        backend, _ = open_container(f"versioned-s3://{real_minio.new_bucket()}")
+        backend.put("a", b"1")
+        restart = threading.Thread(target=real_minio.restart)
+        restart.start()
+        while restart.is_alive():
+            assert bytes(backend.get("a").data) == b"1"
+        restart.join()
+        assert [info.key for info in backend.list("")] == ["a"]
 
     def test_an_answer_that_is_lost(
         self, toxiproxy: Toxiproxy, minio: S3Server, s3_env: Environment, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ class Line:
         slow_ratio: what the ratio must reach behind a slow link, and which: (Mbit/s, ratio).
         stored: bytes that may be added to the bucket.
         requests: all requests that may be made.
+        writes: PUT and LIST requests that may be made.
         seconds: what ours may take.
         multiple: what may be how many times that of another line: (field of the measurement, that line, factor).
     """
@@ -34,6 +35,7 @@ class Line:
     slow_ratio: tuple[int, float] | None = None
     stored: float | None = None
     requests: float | None = None
+    writes: float | None = None
     seconds: float | None = None
     multiple: tuple[str, str, float] | None = None
 
@@ -217,7 +219,8 @@ LINES = (
     Line("texts", "100 × `log_text` in one run", 1.0, requests=102),
     Line("cold-store", "a cold process that logs 1 KB into a store that is not there yet"),
     Line("cold-1k", "a cold process that logs one 1 KB file", 0.8),
-    Line("cold-1m", "a cold process that logs one 1 MB file", 0.7, requests=6),
+    # Four writes and one list, and one list to find the head.
+    Line("cold-1m", "a cold process that logs one 1 MB file", 0.7, writes=6),
     Line("log-model", "`log_model` of a small scikit-learn model", 1.0),
     Line("load-model", "`load_model` of it", 1.0),
     Line("server-files-up", "through `mlflow server`, 4 workers: 300 files up", 0.9),

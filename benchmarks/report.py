@@ -58,7 +58,7 @@ class Report:
             return missed
         if needed and ratio and ratio < needed:
             missed.add("ratio")
-        for column in ("seconds", "stored", "requests"):
+        for column in ("seconds", "stored", "requests", "writes"):
             limit = getattr(line, column)
             if limit and self._median(line.name, "ours", column) > limit:
                 missed.add(column)
@@ -73,8 +73,8 @@ class Report:
     def _row(self, line: Line) -> tuple[str, ...]:
         missed = self.missed(line)
 
-        def mark(column: str, text: str) -> str:
-            return f"**{text} ✗**" if column in missed else text
+        def mark(columns: str, text: str) -> str:
+            return f"**{text} ✗**" if missed & set(columns.split()) else text
 
         name, needed, ratio = line.name, self._needed_ratio(line), self._ratio(line)
         side = "ours" if self._of(name, "ours") else "stock"
@@ -87,7 +87,7 @@ class Report:
             f"≥ {needed:g}" if needed else "",
             " / ".join(f"{self._median(name, side, 'cpu_seconds'):.2f}" for side in BOTH if self._of(name, side)),
             mark("stored", f"{self._median(name, side, 'stored'):,.0f}"),
-            mark("requests", " / ".join(f"{count:.0f}" for count in classes)),
+            mark("requests writes", " / ".join(f"{count:.0f}" for count in classes)),
             " / ".join(f"{self._median(name, side, way) / 1e6:,.1f}" for way in ("received", "sent")),
             mark("memory", f"{max(found.memory for found in self._of(name, side)) / 2**20:.0f}"),
         )

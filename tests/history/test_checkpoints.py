@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.errors import AccessDenied, Unavailable
 from mlflow_versioned_store.history import checkpoints, columns
@@ -96,6 +97,22 @@ def test_damaged_checkpoints_are_noticed() -> None:
             backend.objects[key] = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
             assert _everything(new_log(backend).state()) == expected
         backend.objects[key] = whole
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_forged_checkpoints_are_noticed() -> None:
+    """A sound checkpoint of something else, under the key of the one that the head names, is not believed."""
+    backend, other = DictBackend(), DictBackend()
+    _busy(new_log(backend), 60)
+    _busy(new_log(other), 60, seed=2)
+    expected = _everything(new_log(backend).state())
+    layout = [(ref.level, ref.first, ref.number) for ref, _ in new_log(backend).state().checkpoints]
+    forged = [ref for ref, _ in new_log(other).state().checkpoints]
+    assert [(ref.level, ref.first, ref.number) for ref in forged] == layout
+    for (ref, _), theirs in zip(new_log(backend).state().checkpoints, forged, strict=True):
+        stolen = other.objects[keys.checkpoint(FOLDER, theirs.number, theirs.digest)]
+        backend.objects[keys.checkpoint(FOLDER, ref.number, ref.digest)] = stolen
+    assert _everything(new_log(backend).state()) == expected
 
 
 @pytest.mark.usefixtures("small_steps")

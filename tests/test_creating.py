@@ -93,9 +93,7 @@ def test_mvs_create_never(uri: str, container: Backend, monkeypatch: pytest.Monk
     assert open_store(f"{uri}/{ARTIFACTS}", write=True)[0].id == made.id
 
 
-def test_a_store_is_made_where_mvs_store_says(
-    uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_is_made_where_mvs_store_says(uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where MVS_STORE names a place without a store, the first write makes it there."""
     monkeypatch.setenv("MVS_STORE", f"{uri}/team/deeper")
     store, path = open_store(f"{uri}/team/deeper/er/7/{RUN}/artifacts", write=True)
@@ -176,9 +174,11 @@ def test_logs_without_a_marker_are_damage(uri: str, container: Backend) -> None:
         open_store(f"{uri}/{ARTIFACTS}", write=True)
 
 
-def test_a_backend_without_conditional_writes_is_refused(uri: str, container: Backend, faulty: FaultyBackend) -> None:
+def test_a_backend_without_conditional_writes_is_refused(
+    uri: str, container: Backend, faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The probe runs before a marker is written: a server where several creates win gets no store."""
-    faulty.put = lambda key, data, *, create=False: container.put(key, data)  # type: ignore[method-assign]
+    monkeypatch.setattr(faulty, "put", lambda key, data, **_: container.put(key, data))
     with pytest.raises(Unsupported, match="If-None-Match"):
         create_store(uri)
     assert markers(container) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -86,14 +87,15 @@ def test_foreign_keys_are_no_commits(key: str) -> None:
 @pytest.mark.parametrize("digest", ["", "../../x", "AB" * 32, "ab" * 31, "ab" * 32 + "/..", "ab" * 32 + "\n"])
 def test_only_digests_become_keys(digest: str) -> None:
     """A digest from a record that is not 64 lower-case hex digits is refused wherever it would enter a key."""
-    for spell in (
+    spellings: list[Callable[[], str]] = [
         lambda: keys.pack("all", digest),
         lambda: keys.index("all", digest),
         lambda: keys.part("log", digest),
         lambda: keys.checkpoint("log", 1, digest),
         lambda: keys.hook("all", 1, 1, digest),
         lambda: keys.mark("all", digest),
-    ):
+    ]
+    for spell in spellings:
         with pytest.raises(InvalidInput, match="not a digest"):
             spell()
 

@@ -67,11 +67,13 @@ def test_a_feature_that_only_writers_need_lets_readers_in() -> None:
         marker.check_features(("signing",), WHERE, "write")
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, written(id="short"), written(id=7), written(format=0)]
-    + [written(format="1"), written(chunking=None), written(needs_to_read="encryption"), written(needs_to_read=[1])],
-)
+NO_MARKERS = [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000]
+NO_MARKERS += [written(**changes) for changes in ({"id": "short"}, {"id": 7}, {"format": 0}, {"format": "1"})]
+NO_MARKERS += [written(**{name: value}) for name, value in (("chunking", None), ("needs_to_read", "encryption"))]
+NO_MARKERS += [written(needs_to_read=[1])]
+
+
+@pytest.mark.parametrize("data", NO_MARKERS)
 def test_what_is_no_marker_is_damaged(data: bytes) -> None:
     """Anything else at the marker's place is reported as damage that names the store."""
     with pytest.raises(Damaged, match=WHERE):

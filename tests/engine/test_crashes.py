@@ -32,15 +32,21 @@ def noise(seed: int, size: int) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
+def table(seed: int, rows: int) -> bytes:
+    """Return a table as text, about 30 bytes a row."""
+    values = random.Random(seed)
+    return b"".join(b"%d,%d,%.6f\n" % (row, values.getrandbits(40), values.random()) for row in range(rows))
+
+
 def edited(data: bytes) -> bytes:
     """Return `data` with small changes all over, so that most chunks become deltas."""
     changed = bytearray(data)
     for at in range(1000, len(data), 40_000):
-        changed[at] ^= 255
+        changed[at] = 33
     return bytes(changed)
 
 
-OLD = {"small": b"old", "large": noise(1, 600_000), "kept/other": noise(2, 90_000)}
+OLD = {"small": b"old", "large": table(1, 30_000), "kept/other": noise(2, 90_000)}
 INLINE = {"small": b"new", "fresh/one": b"one", "fresh/two": b"two"}
 PACKED = {"large": edited(OLD["large"]), "small": b"new", "fresh/big": noise(3, 700_000)}
 UPLOADS = [pytest.param(INLINE, id="inline"), pytest.param(PACKED, id="packed")]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from mlflow_versioned_store.backends import s3
 from tests.backends.scripted import Proxy, Scripted, closing
 
 
@@ -55,3 +56,12 @@ def proxy() -> Iterator[Proxy]:
     server = Proxy()
     with closing(server):
         yield server
+
+
+@pytest.fixture(params=["obstore", "boto3"])
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both clients in turn."""
+    if request.param == "boto3":
+        monkeypatch.setattr(s3, "obstore_lost", lambda: True)
+    name: str = request.param
+    return name

@@ -54,7 +54,7 @@ def test_rclone_is_refused_by_name(rclone_s3: S3Server, s3_env: Callable[[S3Serv
 class Overwrites(WrapperBackend):
     """Ignores `create`."""
 
-    def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:  # noqa: ARG002
+    def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
         return self.inner.put(key, data)
 
 
@@ -95,7 +95,7 @@ class IgnoresStart(WrapperBackend):
         self,
         folder: str,
         *,
-        after: str | None = None,  # noqa: ARG002
+        after: str | None = None,
         limit: int | None = None,
     ) -> Iterator[ObjectInfo]:
         return self.inner.list(folder, limit=limit)

@@ -46,7 +46,7 @@ class Chunking:
             raise Unsupported(f"The store cuts files by {self.algorithm!r}; this release knows {ALGORITHM!r} only.")
         if not SMALLEST_MIN <= self.smallest < self.average < self.largest <= LARGEST_MAX:
             raise Unsupported(
-                f"The store cuts files into chunks of {self.smallest} to {self.largest} bytes, on average {self.average}; "
+                f"The store cuts files into {self.smallest} to {self.largest} bytes, on average {self.average}; "
                 f"this release knows {SMALLEST_MIN} ≤ smallest < average < largest ≤ {LARGEST_MAX} only."
             )
         return Cutter(self)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.content import fetch
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName, decode_tail, tail_range
@@ -45,27 +45,36 @@ class Directories:
         missing = {pack: fetch.Span(pack, *tail_range(pack)) for pack in wanted if pack not in found}
         reads = fetch.start(self._backend, missing.values())
         for pack, span in missing.items():
-            found[pack] = decode_tail(pack, reads[span].result())
+            found[pack] = self._decode(pack, span, reads[span].result())
             self._remember(pack, found[pack])
         return found
 
+    def _decode(self, pack: PackName, span: fetch.Span, tail: Buffer) -> Directory:
+        try:
+            return decode_tail(pack, tail)
+        except Damaged:
+            # The bytes may have been hurt on their way; a second reading decides.
+            return decode_tail(pack, fetch.read_span(self._backend, span))
+
     def _remember(self, pack: PackName, directory: Directory) -> None:
         with self._lock:
-            self._known[pack] = directory
-            self._frames += len(directory.raws)
+            if pack not in self._known:
+                self._known[pack] = directory
+                self._frames += len(directory.raws)
             while self._frames > _FRAMES_REMEMBERED and len(self._known) > 1:
                 self._frames -= len(self._known.popitem(last=False)[1].raws)
 
 
-def frames_of_run(directories: dict[PackName, Directory], pack: PackName, start: int, stored: int) -> Iterator[Frame]:
-    """Yield the frames of the run of `stored` bytes at `start`, with all that they lean on.
+def frames_of_run(directories: dict[PackName, Directory], run: FramePlace) -> Iterator[Frame]:
+    """Yield the frames of a run, with all that they lean on.
 
     Raises:
         Damaged: The run does not begin and end with a frame, or a base is not where a directory says.
     """
+    pack = run.pack
     directory = directories[pack]
-    at = _position(directory, pack, start)
-    stop = start + stored
+    at = _position(directory, pack, run.offset)
+    stop = run.offset + run.size
     while directory.offsets[at] < stop:
         place = FramePlace(pack, directory.offsets[at], directory.offsets[at + 1] - directory.offsets[at])
         yield Frame(_chain(directories, place, at), directory.raws[at])
@@ -80,8 +89,15 @@ def _chain(directories: dict[PackName, Directory], place: FramePlace, at: int) -
     chain = [place]
     while (base := directories[chain[-1].pack].bases.get(at)) is not None:
         if base.pack not in directories or len(chain) > CHAIN_STEPS_MAX:
-            raise Damaged(f"A delta in the pack {place.pack.key} leans on a pack that its commit does not name.")
-        at = _position(directories[base.pack], base.pack, base.offset)
+            raise Damaged(
+                f"A delta in the pack {place.pack.key} leans on too many frames, or on a pack that its commit does not "
+                "name.",
+                key=place.pack.key,
+            )
+        directory = directories[base.pack]
+        at = _position(directory, base.pack, base.offset)
+        if base.size != directory.offsets[at + 1] - base.offset:
+            raise Damaged(f"The pack {base.pack.key} has no frame of {base.size} bytes there.", key=base.pack.key)
         chain.append(base)
     return tuple(chain)
 

@@ -6,6 +6,7 @@ directories of the packs say what each frame leans on, and frames and ancestors 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -57,11 +58,12 @@ class Reader:
         try:
             pieces = []
             for wanted in files:
-                if wanted.is_inline:
-                    self._read_inline(wanted)
-                    progress(wanted.size)
-                else:
-                    pieces += split(wanted, self.directories)
+                with wanted.named():
+                    if wanted.is_inline:
+                        self._read_inline(wanted)
+                        progress(wanted.size)
+                    else:
+                        pieces += split(wanted, self.directories)
             self._read_batches(batches(pieces), progress)
         except BaseException:
             for wanted in files:
@@ -74,10 +76,12 @@ class Reader:
         Raises:
             Damaged, ObjectMissing: Stored bytes fail their check.
         """
-        chunks = self._inline_between(wanted, start, stop) if wanted.is_inline else self._between(wanted, start, stop)
-        data = b"".join(memoryview(chunk)[max(0, start - offset) : stop - offset] for offset, chunk in chunks)
-        if len(data) != stop - start:
-            raise Damaged(f"{wanted.name}: {len(data)} bytes were found where {stop - start} were asked for.")
+        between = self._inline_between if wanted.is_inline else self._between
+        with wanted.named():
+            chunks = between(wanted, start, stop)
+            data = b"".join(memoryview(chunk)[max(0, start - offset) : stop - offset] for offset, chunk in chunks)
+            if len(data) != stop - start:
+                raise Damaged(f"{len(data)} bytes were found where {stop - start} were asked for.")
         return data
 
     @property
@@ -101,13 +105,15 @@ class Reader:
     def _read_batch(self, batch: list[Piece], progress: Callable[[int], None]) -> None:
         by_place = fetch.spans(place for piece in batch for place in piece.places())
         with memory().transfers.held(sum(span.stop - span.start for span in set(by_place.values()))):
-            fetched = self._fetch(by_place)
+            try:
+                fetched = self._fetch(by_place)
+            except Damaged:
+                fetched = None  # each piece tries for itself, and says which version needs what is gone
             for piece in batch:
-                try:
-                    self._decode(piece, fetched)
-                except Damaged:
-                    # The bytes may have been hurt on their way; a second reading decides.
-                    self._decode(piece, self._fetch(fetch.spans(piece.places())))
+                with piece.file.wanted.named():
+                    digests, last_chunk = self._decode_twice(piece, fetched)
+                    if piece.file.piece_done(piece.number, digests):
+                        piece.file.finish(self.digest_name, last_chunk)
                 progress(piece.raw)
 
     def _fetch(self, by_place: dict[FramePlace, fetch.Span]) -> fetch.Fetched:
@@ -117,8 +123,15 @@ class Reader:
         read.update((span, future.result()) for span, future in futures.items())
         return fetch.Fetched(read, by_place)
 
-    def _decode(self, piece: Piece, fetched: fetch.Fetched) -> None:
-        wanted = piece.file.wanted
+    def _decode_twice(self, piece: Piece, fetched: fetch.Fetched | None) -> tuple[list[bytes], Buffer]:
+        if fetched is not None:
+            # The bytes may have been hurt on their way; a second reading decides.
+            with contextlib.suppress(Damaged):
+                return self._decode(piece, fetched)
+        return self._decode(piece, self._fetch(fetch.spans(piece.places())))
+
+    def _decode(self, piece: Piece, fetched: fetch.Fetched) -> tuple[list[bytes], Buffer]:
+        """Write the chunks of a piece into its sink; return their digests, and the last one."""
         digests: list[bytes] = []
         offset, stop = piece.offset, piece.offset + piece.raw
         chunk: Buffer = b""
@@ -126,16 +139,15 @@ class Reader:
             for header, chunk in self._chunks(piece, fetched):
                 if offset + len(chunk) > stop:
                     raise Damaged("A run of frames holds more bytes than its commit says.")
-                wanted.sink.write(offset, chunk)
+                piece.file.wanted.sink.write(offset, chunk)
                 offset += len(chunk)
                 digests.append(header.digest)
             if offset != stop:
                 raise Damaged("A run of frames holds fewer bytes than its commit says.")
         except Damaged as error:
             key = piece.run.pack.key
-            raise Damaged(f"{wanted.name}: {error} It is read from the pack {key}.", key=key) from error
-        if piece.file.piece_done(piece.number, digests):
-            piece.file.finish(self.digest_name, chunk)
+            raise Damaged(f"{error} It is read from the pack {key}.", key=key) from error
+        return digests, chunk
 
     def _chunks(self, piece: Piece, fetched: fetch.Fetched) -> Iterator[tuple[frames.Header, Buffer]]:
         if piece.chains is not None:
@@ -170,24 +182,30 @@ class Reader:
         needed = self._frames_between(wanted, start, stop)
         if not needed:
             return
-        fetched = self._fetch(fetch.spans(place for _, frame in needed for place in frame.chain))
+        by_place = fetch.spans(place for _, frame in needed for place in frame.chain)
+        fetched = self._fetch(by_place)
         for offset, frame in needed:
-            _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
+            try:
+                _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
+            except Damaged:
+                # The bytes may have been hurt on their way; a second reading decides.
+                fetched = self._fetch(by_place)
+                _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
             if len(chunk) != frame.raw:
-                raise Damaged(f"{wanted.name}: a frame holds {len(chunk)} bytes, its directory says {frame.raw}.")
+                raise Damaged(f"A frame holds {len(chunk)} bytes where its directory says {frame.raw}.")
             yield offset, chunk
 
     def _frames_between(self, wanted: Wanted, start: int, stop: int) -> list[tuple[int, Frame]]:
-        extents = []
+        runs = []
         offset = 0
         for extent in wanted.location.extents:
             if offset < stop and offset + extent.raw > start:
-                extents.append((offset, wanted.pack(extent.pack), extent))
+                runs.append((offset, wanted.run(extent)))
             offset += extent.raw
-        known = self.directories.load([*(pack for _, pack, _ in extents), *wanted.content.leans])
+        known = self.directories.load([*(run.pack for _, run in runs), *wanted.content.leans])
         needed = []
-        for offset, pack, extent in extents:
-            for frame in frames_of_run(known, pack, extent.offset, extent.stored):
+        for offset, run in runs:
+            for frame in frames_of_run(known, run):
                 if offset < stop and offset + frame.raw > start:
                     needed.append((offset, frame))
                 offset += frame.raw  # noqa: PLW2901 - walks on through the extent

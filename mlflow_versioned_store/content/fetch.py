@@ -12,7 +12,7 @@ from mlflow_versioned_store.content import frames
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.packs import FramePlace, PackName
 from mlflow_versioned_store.content.workers import fetching
-from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
+from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
 
 # Reading this many unwanted bytes is cheaper than another request.
 GAP_BYTES = 128 << 10
@@ -63,14 +63,23 @@ def start(backend: Backend, wanted: Iterable[Span]) -> dict[Span, Future[memoryv
 
 
 def read_span(backend: Backend, span: Span) -> memoryview:
-    """Return the bytes of a span. One request.
+    """Return the bytes of a span. One request, and another one before a pack is called missing or short.
 
     Raises:
         ObjectMissing: The pack is gone.
         Damaged: It is shorter than its name says.
     """
     try:
+        return _read_span(backend, span)
+    except Damaged:
+        return _read_span(backend, span)
+
+
+def _read_span(backend: Backend, span: Span) -> memoryview:
+    try:
         data = memoryview(backend.get(span.pack.key, start=span.start, stop=span.stop).data)
+    except InvalidInput:  # it ends before the span begins
+        data = memoryview(b"")
     except NotFound as error:
         raise ObjectMissing(
             f"The pack {span.pack.key} in {backend.location} is missing, though versions need it. "

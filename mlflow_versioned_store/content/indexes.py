@@ -96,9 +96,9 @@ class Index:
         """Return the position of the chunk with this digest."""
         return self._by_digest.get(digest)
 
-    def has_tail(self, tail: int) -> bool:
-        """Tell whether a chunk ends with the same 64 bytes."""
-        return tail in self._by_tail
+    def has(self, digest: bytes, tail: int) -> bool:
+        """Tell whether a chunk has this digest, or ends with the same 64 bytes."""
+        return digest in self._by_digest or tail in self._by_tail
 
     def by_tail(self, tail: int, expected: int) -> int | None:
         """Return the position of the chunk nearest to `expected` that ends with the same 64 bytes.

@@ -57,6 +57,8 @@ class Known:
         self._refused: set[PackName] = set()
         self._hints = self._fetch(hints) if domain.dedup else {}
         self._recent_tried = False
+        self._segments = 0
+        self._useful: dict[IndexName, int] = {}
         self._helping = domain.dedup
         self.samples: list[int] = []
         self.used: dict[IndexName, None] = {}
@@ -134,7 +136,7 @@ class Known:
         return None
 
     def is_usable(self, row: Placed) -> bool:
-        """Tell whether a stored chunk may be leaned on: nothing that it needs was refused, and help was not given up."""
+        """Tell whether a stored chunk may be leaned on: nothing it needs was refused, and help was not given up."""
         if not self._refused or not self._indexes:
             return bool(self._indexes)
         packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
@@ -155,29 +157,32 @@ class Known:
         self._helping = False
 
     def _enough(self, segment: Segment) -> bool:
-        matched = sum(
-            1
-            for chunk in segment.chunks
-            if chunk.digest in self._own
-            or any(
-                index.by_digest(chunk.digest) is not None or index.has_tail(chunk.tail)
-                for index in self._indexes.values()
-            )
-        )
-        return matched >= _ENOUGH * len(segment.chunks)
+        """Tell whether at least half of the chunks are known; and note which indexes know some."""
+        self._segments += 1
+        unknown = [chunk for chunk in segment.chunks if chunk.digest not in self._own]
+        for name, index in self._indexes.items():
+            left = [chunk for chunk in unknown if not index.has(chunk.digest, chunk.tail)]
+            if len(left) < len(unknown):
+                self._useful[name] = self._segments
+            unknown = left
+        return len(unknown) <= (1 - _ENOUGH) * len(segment.chunks)
 
     def _try_recent(self) -> None:
         if self._recent_tried:
             return
         self._recent_tried = True
         unknown: list[IndexName] = []
+        tried = 0
         for name, index in self._domain.recent.newest():
             if name.domain != self._domain.name or name in self._indexes:
                 continue
             if index is not None:
                 self._indexes[name] = index
-            elif len(unknown) < _RECENT_TRIED:
+            else:
                 unknown.append(name)
+            tried += 1
+            if tried == _RECENT_TRIED:
+                break
         self._take(self._fetch(unknown))
 
     def _try_hooks(self, segment: Segment) -> None:
@@ -196,7 +201,9 @@ class Known:
         results = self._results(fetched.values())
         self._indexes.update((name, index) for name, index in zip(fetched, results, strict=True) if index is not None)
         while len(self._indexes) > _INDEXES_MAX:
-            del self._indexes[next(iter(self._indexes))]
+            # The one that was of no use for longest; of several such the newest: the first ones are the best guess.
+            idle = min(reversed(self._indexes), key=lambda name: self._useful.get(name, 0))
+            del self._indexes[idle]
 
     def _results(self, futures: Iterable[Future[T]]) -> list[T | None]:
         asked = list(futures)

@@ -156,15 +156,15 @@ def decode_tail(name: PackName, tail: Buffer) -> Directory:
     """
     view = memoryview(tail)
     if len(view) != name.tail:
-        raise Damaged(f"The pack {name.digest} ends early: {len(view)} of {name.tail} bytes of its directory.")
+        raise Damaged(f"The pack {name.key} ends early: of its directory there are {len(view)} bytes.", key=name.key)
     length, check, end = _FOOTER.unpack_from(view, len(view) - _FOOTER.size)
     directory = view[: len(view) - _FOOTER.size]
     if end != _END or length != len(directory) or check != _check(directory):
-        raise Damaged(f"The directory of the pack {name.digest} is damaged.")
+        raise Damaged(f"The directory of the pack {name.key} is damaged.", key=name.key)
     try:
         return _decode_columns(name, _decompress(directory))
     except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, TypeError, ValueError) as error:
-        raise Damaged(f"The directory of the pack {name.digest} cannot be read: {error}.") from error
+        raise Damaged(f"The directory of the pack {name.key} cannot be read: {error}.", key=name.key) from error
 
 
 def decode_pack(name: PackName, data: Buffer, digest: Digest) -> Directory:
@@ -175,7 +175,7 @@ def decode_pack(name: PackName, data: Buffer, digest: Digest) -> Directory:
     """
     view = memoryview(data)
     if len(view) != name.size or digest(view).hex() != name.digest or bytes(view[: len(_MAGIC)]) != _MAGIC:
-        raise Damaged(f"The pack {name.digest} does not hold what was written.")
+        raise Damaged(f"The pack {name.key} does not hold what was written.", key=name.key)
     return decode_tail(name, view[name.size - name.tail :])
 
 

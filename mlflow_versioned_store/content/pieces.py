@@ -94,8 +94,7 @@ def batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 def _plain(file: FileProgress) -> Iterator[Piece]:
     offset = 0
     for number, extent in enumerate(file.wanted.location.extents):
-        place = FramePlace(file.wanted.pack(extent.pack), extent.offset, extent.stored)
-        yield Piece(file, number, offset, place, extent.raw)
+        yield Piece(file, number, offset, file.wanted.run(extent), extent.raw)
         offset += extent.raw
 
 
@@ -104,16 +103,17 @@ def _with_deltas(file: FileProgress, directories: Directories) -> Iterator[Piece
     known = directories.load((*wanted.content.packs, *wanted.content.leans))
     number = offset = 0
     for extent in wanted.location.extents:
-        pack = wanted.pack(extent.pack)
+        run = wanted.run(extent)
         end = offset + extent.raw
-        for group in _groups(frames_of_run(known, pack, extent.offset, extent.stored)):
+        for group in _groups(frames_of_run(known, run)):
             raw = sum(frame.raw for frame in group)
             start, last = group[0].chain[0].offset, group[-1].chain[0]
-            run = FramePlace(pack, start, last.offset + last.size - start)
-            yield Piece(file, number, offset, run, raw, tuple(frame.chain for frame in group))
+            place = FramePlace(run.pack, start, last.offset + last.size - start)
+            yield Piece(file, number, offset, place, raw, tuple(frame.chain for frame in group))
             number, offset = number + 1, offset + raw
         if offset != end:
-            raise Damaged(f"{wanted.name}: the directory of {pack.key} and the commit tell different lengths.")
+            key = run.pack.key
+            raise Damaged(f"The directory of the pack {key} and the commit tell different lengths.", key=key)
 
 
 def _groups(frames: Iterable[Frame]) -> Iterator[Sequence[Frame]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content import frames
 from mlflow_versioned_store.content.digests import Digest, tree_hasher
-from mlflow_versioned_store.content.locations import INLINE, Content, Packed
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.locations import INLINE, Content, Extent, Packed
+from mlflow_versioned_store.content.packs import HEAD_BYTES, FramePlace
 from mlflow_versioned_store.content.sinks import Sink
 from mlflow_versioned_store.errors import Damaged
 
@@ -46,15 +47,26 @@ class Wanted:
         """Whether all its frames lie in its commit."""
         return all(extent.pack == INLINE for extent in self.location.extents)
 
-    def pack(self, number: int) -> PackName:
-        """Return the pack with this number in the commit.
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Let damage that is found within a block say which version it is of."""
+        try:
+            yield
+        except Damaged as error:
+            raise type(error)(f"{self.name}: {error}", key=error.key) from error
+
+    def run(self, extent: Extent) -> FramePlace:
+        """Return where the frames of an extent are.
 
         Raises:
-            Damaged: The commit names no such pack.
+            Damaged: The commit names no such pack, or one that has no such bytes.
         """
-        if not 0 <= number < len(self.content.packs):
-            raise Damaged(f"{self.name}: its commit names no pack number {number}.")
-        return self.content.packs[number]
+        if not 0 <= extent.pack < len(self.content.packs):
+            raise Damaged(f"Its commit names no pack number {extent.pack}.")
+        pack = self.content.packs[extent.pack]
+        if extent.offset < HEAD_BYTES or extent.offset + extent.stored > pack.size - pack.tail:
+            raise Damaged(f"Its commit names bytes that are no frames of the pack {pack.key}.", key=pack.key)
+        return FramePlace(pack, extent.offset, extent.stored)
 
     def check(self, digest_name: str, chunk_digests: list[bytes], only_chunk: Buffer) -> None:
         """Check a complete file against its commit: by the tree of its chunks, or by SHA-256 where it is one chunk.
@@ -70,7 +82,7 @@ class Wanted:
         else:
             good = hashlib.sha256(only_chunk).hexdigest() == self.sha256
         if not good:
-            raise Damaged(f"{self.name}: the stored chunks are not the ones that were committed.")
+            raise Damaged("The stored chunks are not the ones that were committed.")
 
 
 def inline_chunks(wanted: Wanted, digest: Digest) -> Iterator[tuple[frames.Header, Buffer]]:
@@ -83,10 +95,7 @@ def inline_chunks(wanted: Wanted, digest: Digest) -> Iterator[tuple[frames.Heade
     for extent in wanted.location.extents:
         at, stop = extent.offset, extent.offset + extent.stored
         if stop > len(frames_area):
-            raise Damaged(f"{wanted.name}: its commit holds fewer inline bytes than it says.")
+            raise Damaged("Its commit holds fewer inline bytes than it says.")
         while at < stop:
-            try:
-                header, chunk, at = frames.decode(frames_area[:stop], at, digest)
-            except Damaged as error:
-                raise Damaged(f"{wanted.name}: {error}") from error
+            header, chunk, at = frames.decode(frames_area[:stop], at, digest)
             yield header, chunk

@@ -1,0 +1,35 @@
+"""The page of environment variables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mlflow_versioned_store
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGE = REPOSITORY / "docs" / "configuration.md"
+VARIABLE = r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP|GIT)_[A-Z0-9_]*[A-Z0-9]|STORAGE_EMULATOR_HOST"
+
+
+def _named_in_code() -> set[str]:
+    package = Path(mlflow_versioned_store.__file__).parent
+    sources = (path.read_text() for path in package.rglob("*.py") if "testing" not in path.parts)
+    return set(re.findall(rf'"({VARIABLE})"', "\n".join(sources)))
+
+
+def _named_on_page() -> set[str]:
+    return set(re.findall(rf"`({VARIABLE})`", PAGE.read_text()))
+
+
+def test_every_variable_is_on_the_page() -> None:
+    """Whatever variable the code reads, the page explains."""
+    assert _named_in_code() - _named_on_page() == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in _named_on_page() if name.startswith("MVS_")))
+def test_every_setting_on_the_page_exists(name: str) -> None:
+    """The page promises no setting of ours that the code does not read."""
+    assert name in _named_in_code()

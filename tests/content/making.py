@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.contract import Backend, Fetched
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.codecs import compress, compress_delta
 from mlflow_versioned_store.content.digests import digest_function, tail_fingerprint
@@ -28,6 +29,23 @@ from mlflow_versioned_store.content.wanted import Wanted
 MIB = 1 << 20
 BLAKE3 = digest_function("blake3")
 PACK = PackName("all", "ab" * 32, 1 * MIB, 1000)
+
+
+class Weighing(WrapperBackend):
+    """Notes the range that each read asks for, and how many bytes come.
+
+    Attributes:
+        reads: (start, stop, bytes) of every read.
+    """
+
+    def __init__(self, inner: Backend):
+        super().__init__(inner)
+        self.reads: list[tuple[int, int | None, int]] = []
+
+    def get(self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None) -> Fetched:
+        fetched = super().get(key, start=start, stop=stop, s3_version_id=s3_version_id)
+        self.reads.append((start, stop, len(fetched.data)))
+        return fetched
 
 
 def noise(seed: object, size: int) -> bytes:

@@ -79,7 +79,9 @@ def test_rows_are_found() -> None:
     assert index.by_digest(bytes([9] * 32)) is None
     assert index.by_tail(1, 0) == 1
     assert index.by_tail(9, 0) is None
-    assert (index.has_tail(1), index.has_tail(9)) == (True, False)
+    assert index.has(bytes([2] * 32), 9)
+    assert index.has(bytes([9] * 32), 1)
+    assert not index.has(bytes([9] * 32), 9)
     assert index.by_start(bytes(32)) == FileRows(0, 3, 300, "cd" * 32)
     assert index.by_start(bytes([1] * 32)) is None
 

@@ -14,7 +14,19 @@ from mlflow_versioned_store.content import known, publishing, sightings
 from mlflow_versioned_store.content.domain import Recent
 from mlflow_versioned_store.content.upload import Uploaded
 from mlflow_versioned_store.testing.faults import Call, Fault, FaultyBackend
-from tests.content.making import MIB, content_of, domain_of, edited, indexes_of, noise, read, rows, store, text
+from tests.content.making import (
+    MIB,
+    Weighing,
+    content_of,
+    domain_of,
+    edited,
+    indexes_of,
+    noise,
+    read,
+    rows,
+    store,
+    text,
+)
 
 LINES = rows(1, 60_000)
 FIRST, SECOND = text(LINES), text(edited(LINES, 2))
@@ -219,19 +231,11 @@ def test_an_upload_outlives_what_it_leaves_for_later_ones(part: str, caplog: pyt
 
 def test_an_oversized_index_is_not_taken_in(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     """Of an index that somebody made huge, no more is read than an index may have."""
-    faulty = FaultyBackend(backend)
     (key,) = [info.key for info in backend.list("_mvs/data/all/indexes")]
     backend.put(key, bytes(70 * MIB))
-    taken: list[int] = []
-
-    class Weighing(FaultyBackend):
-        def get(self, key: str, **how: object):  # type: ignore[no-untyped-def,override]  # noqa: ANN202
-            fetched = super().get(key, **how)  # type: ignore[arg-type]
-            taken.append(len(fetched.data))
-            return fetched
-
-    uploaded = store(domain_of(Weighing(faulty)), SECOND)
+    weighing = Weighing(backend)
+    uploaded = store(domain_of(weighing), SECOND)
     assert stands_alone(backend, uploaded, SECOND)
-    assert max(taken) <= 64 * MIB
+    assert max(count for _, _, count in weighing.reads) <= 64 * MIB
     (warning,) = warnings_of(caplog)
     assert "damaged" in warning

@@ -11,6 +11,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -86,11 +87,22 @@ class Index:
         self.rows = rows
         self.lasts = lasts
         self.files = files
-        self._by_digest = {row.digest: at for at, row in enumerate(rows)}
-        self._by_tail: dict[int, list[int]] = {}
-        for at, row in enumerate(rows):
-            self._by_tail.setdefault(row.tail, []).append(at)
-        self._by_start = {rows[file.first].digest: file for file in files}
+
+    @cached_property
+    def _by_digest(self) -> dict[bytes, int]:
+        # Made when first asked: most indexes are written and never looked into by the process that wrote them.
+        return {row.digest: at for at, row in enumerate(self.rows)}
+
+    @cached_property
+    def _by_tail(self) -> dict[int, list[int]]:
+        positions: dict[int, list[int]] = {}
+        for at, row in enumerate(self.rows):
+            positions.setdefault(row.tail, []).append(at)
+        return positions
+
+    @cached_property
+    def _by_start(self) -> dict[bytes, FileRows]:
+        return {self.rows[file.first].digest: file for file in self.files}
 
     def by_digest(self, digest: bytes) -> int | None:
         """Return the position of the chunk with this digest."""

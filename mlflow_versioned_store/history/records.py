@@ -52,8 +52,8 @@ _LEVELS_AROUND = 4
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class DraftEntry:
+# A change may have thousands of entries, and none is ever part of a cycle: no work for the garbage collector.
+class DraftEntry(msgspec.Struct, frozen=True, gc=False):
     """What a change does to one path.
 
     Args:
@@ -101,7 +101,7 @@ class Draft:
     note: dict[str, Any] = field(default_factory=dict)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What a change did to one path, numbered.
 
     Args:

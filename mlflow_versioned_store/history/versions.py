@@ -37,7 +37,7 @@ class Place(NamedTuple):
     entry: int
 
 
-class Version(msgspec.Struct, frozen=True):
+class Version(msgspec.Struct, frozen=True, gc=False):
     """One version of a path; a row of the state tables.
 
     Args:

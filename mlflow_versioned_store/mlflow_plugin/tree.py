@@ -57,14 +57,23 @@ class Tree:
 
     def upload(self, items: Sequence[Item], progress: Progress | None = None) -> None:
         """Log all items in one atomic change for each artifact root: one, unless the tree lies above them."""
+        base = place(clean_path(self._prefix))
+        if base.root:
+            # The root that holds the prefix holds all below it; thousands of items need not be placed one by one.
+            changes = {base.root: [Item(joined(base.path, item.path), item.source) for item in items]}
+        else:
+            changes = self._by_root(items)
+        for name, changed in changes.items():
+            self._store.root(name).upload(changed, context=origin(name), progress=progress)
+
+    def _by_root(self, items: Sequence[Item]) -> dict[str, list[Item]]:
         changes: dict[str, list[Item]] = {}
         for item in items:
             at = self._place(item.path)
             if not at.path:
                 raise InvalidInput(f"{item.path!r} is where an artifact root is; log into it, not in its place.")
             changes.setdefault(at.root, []).append(Item(at.path, item.source))
-        for name, changed in changes.items():
-            self._store.root(name).upload(changed, context=origin(name), progress=progress)
+        return changes
 
     def children(self, path: str) -> list[Entry]:
         """Return what lies directly inside a folder, sorted by name; nothing for a file or what does not exist."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import locations
+from mlflow_versioned_store.content.domain import Domain, Recent
+from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.scan import Source, size_up_to
 from mlflow_versioned_store.content.sinks import FileSink, MemorySink
@@ -22,10 +25,7 @@ from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.reading import VersionReader
 from mlflow_versioned_store.roots import clean_path
-from mlflow_versioned_store.settings import staging_from_environment
-
-if TYPE_CHECKING:
-    from mlflow_versioned_store.store import Store
+from mlflow_versioned_store.settings import Settings, staging_from_environment
 
 _log = logging.getLogger("mlflow_versioned_store")
 # Below this an upload is not worth a look at the state before its commit.
@@ -89,6 +89,29 @@ class Progress(Protocol):
         """The transfer is over."""
 
 
+class _Store(Protocol):
+    """What a root asks of the store it is in."""
+
+    @property
+    def backend(self) -> Backend:
+        """The store's objects."""
+
+    @property
+    def reader(self) -> Reader:
+        """Reads packed versions of the store."""
+
+    @property
+    def recent(self) -> Recent:
+        """What this process wrote to or read from the store lately."""
+
+    @property
+    def settings(self) -> Settings:
+        """How the store is written."""
+
+    def domain(self, artifact_root: str, /) -> Domain:
+        """Return the deduplication domain that uploads to an artifact root use."""
+
+
 class ArtifactRoot:
     """One MLflow artifact location inside a store; `Store.root` makes it.
 
@@ -96,7 +119,7 @@ class ArtifactRoot:
         name: Its path inside the store; "" is the store's own root.
     """
 
-    def __init__(self, store: Store, name: str, log: Log):
+    def __init__(self, store: _Store, name: str, log: Log):
         self._store = store
         self.name = name
         self._log = log

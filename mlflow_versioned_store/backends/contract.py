@@ -109,6 +109,7 @@ class Backend(abc.ABC):
         Raises:
             Conflict: `create`, and the key is taken.
             OutcomeUnknown: `create`, and no certain answer came (timeout, reset, 409, 5xx).
+            Unavailable: Any other of its kinds: with `create`, certainly nothing was written.
         """
 
     @abc.abstractmethod

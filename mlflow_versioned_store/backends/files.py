@@ -258,7 +258,7 @@ def _create(temporary: str, path: str) -> None:
         os.rename(temporary, path)
         return
     try:
-        os.link(temporary, path, follow_symlinks=False)
+        os.link(temporary, path)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise

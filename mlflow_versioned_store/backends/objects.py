@@ -19,6 +19,7 @@ from mlflow_versioned_store.backends.contract import (
     check_key,
     size_of,
 )
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.provider_errors import Answer, Request, error_for
 from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NotFound
 
@@ -105,6 +106,7 @@ class ObstoreBackend(Backend):
         self._multipart = multipart
         self._adapt = adapt
         self._container_seen = not capabilities.remote
+        self._adapting = fork_safe_lock()
 
     def get(self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None) -> Fetched:
         import obstore
@@ -131,7 +133,7 @@ class ObstoreBackend(Backend):
             # Providers cannot serve a range of an object of no bytes; it has an answer all the same.
             if start or stop is None:
                 raise
-            info = self.head(key)
+            info = self._look_up(key)
             if info.size:
                 raise
             return Fetched(b"", info)
@@ -159,13 +161,9 @@ class ObstoreBackend(Backend):
         return self._send(Request("create" if create else "write", self.location, key), send)
 
     def head(self, key: str) -> ObjectInfo:
-        import obstore
-
         check_key(key)
         try:
-            return self._send(
-                Request("look up", self.location, key), lambda stores: _info(obstore.head(stores.read, key), key)
-            )
+            return self._look_up(key)
         except (AccessDenied, InvalidInput, NotFound) as error:
             if isinstance(error, NotFound) and self._container_seen:
                 raise
@@ -232,19 +230,33 @@ class ObstoreBackend(Backend):
     def close(self) -> None:
         del self._stores
 
+    def _look_up(self, key: str) -> ObjectInfo:
+        import obstore
+
+        request = Request("look up", self.location, key)
+        return self._send(request, lambda stores: _info(obstore.head(stores.read, key), key))
+
     def _send(self, request: Request, send: Callable[[Stores], Result], *, adapted: bool = False) -> Result:
         stores = self._stores
         try:
             result = send(stores)
         except Exception as error:
             answer = answer_of(error)
-            others = self._adapt(answer, stores) if self._adapt and not adapted else None
-            if others is None:
+            if adapted or not self._adapted(answer, stores):
                 raise error_for(answer, request) from error
-            self._stores = others
             return self._send(request, send, adapted=True)
         self._container_seen = True
         return result
+
+    def _adapted(self, answer: Answer, refused: Stores) -> bool:
+        """Return whether there are other handles than those that were refused."""
+        if self._adapt is None:
+            return False
+        with self._adapting:
+            # Another thread may have met the same refusal just before.
+            if self._stores is refused:
+                self._stores = self._adapt(answer, refused) or refused
+            return self._stores is not refused
 
 
 def answer_of(error: Exception) -> Answer:

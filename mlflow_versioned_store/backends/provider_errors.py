@@ -30,6 +30,7 @@ _BAD_CREDENTIALS = {
     "InvalidAccessKeyId": "the provider does not know this access key",
     "InvalidClientTokenId": "the provider does not know this access key",
     "InvalidToken": "the session token is not valid",
+    "InvalidTokenId": "the session token is not valid",
     "SignatureDoesNotMatch": "the secret key does not match the access key",
     "TokenRefreshRequired": "the credentials have expired",
 }

@@ -27,7 +27,7 @@ TRANSFER_SECONDS_MAX = 600
 CONNECTIONS = 64
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_CHECKSUM_REFUSALS = {"InvalidArgument", "InvalidRequest", "NotImplemented", "XAmzContentChecksumMismatch"}
+_CHECKSUM_REFUSALS = {"InvalidArgument", "InvalidRequest", "NotImplemented"}
 _EXPIRED = {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "InvalidTokenId", "TokenRefreshRequired"}
 _WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>|s3[.-]([a-z]{2}-[a-z-]+-\d)\.amazonaws")
@@ -164,7 +164,7 @@ class _Handles:
 
 
 def _refuses_checksum(answer: Answer) -> bool:
-    # Only servers that do not know the algorithm complain of the header; who found other bytes says BadDigest.
+    # Servers that do not know the algorithm complain so; who found other bytes than were sent has other codes.
     return answer.status in (400, 501) and answer.code in _CHECKSUM_REFUSALS and "checksum" in answer.text.lower()
 
 

@@ -71,6 +71,7 @@ def run_in_child(work: Callable[[], None]) -> int:
 
 
 @needs_fork
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_process_killed_at_any_flush_leaves_objects_whole_or_absent(tmp_path: Path) -> None:
     """Kill a writer at every flush: old objects read, new ones are whole or absent, and a second run succeeds."""
     for last in count(1):

@@ -17,7 +17,11 @@ from tests.servers.azurite import Azurite
 from tests.servers.fake_gcs import FakeGcs
 from tests.servers.s3 import S3Server
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    # That forking a process with threads is dangerous is what these tests are about.
+    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
+]
 
 Environment = Callable[[S3Server], None]
 Forked = Callable[[Callable[[], bytes]], bytes]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 import pytest
@@ -74,6 +76,23 @@ class TestRequests:
         backend.put("b", b"1")
         checksums = ["x-amz-checksum-crc64nvme" in request.headers for request in scripted.received]
         assert checksums == [True, False, False]
+
+    def test_threads_that_meet_a_refusal_together_all_succeed(self, scripted: Scripted) -> None:
+        """Writers that are refused for one reason at one time are all sent again."""
+        answer = s3_error(400, "InvalidRequest", "Checksum Type not supported")
+        together = threading.Barrier(8, timeout=60)
+
+        def reply(request: Received) -> Reply:
+            if "x-amz-checksum-crc64nvme" not in request.headers:
+                return Reply()
+            together.wait()
+            return answer
+
+        scripted.answer = reply
+        backend = once()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: backend.put(str(number), b"1"), range(8)))
+        assert len(scripted.received) == 16
 
     @pytest.mark.usefixtures("client")
     def test_every_argument_is_on_every_write(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:

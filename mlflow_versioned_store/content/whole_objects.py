@@ -55,14 +55,17 @@ class WholeObject:
             ObjectMissing: It is gone.
             Damaged: It is not what was committed.
         """
+        # Taken once for all ranges under way: readers that each held some and waited for more could wait for ever.
+        budget = memory().transfers.held(min(self._size, (_RANGES_AHEAD + 1) * _RANGE_BYTES))
         try:
             sha256 = hashlib.sha256()
             offset = 0
-            for data in self._ranges():
-                sink.write(offset, data)
-                sha256.update(data)
-                offset += len(data)
-                on_bytes(len(data))
+            with budget:
+                for data in self._ranges():
+                    sink.write(offset, data)
+                    sha256.update(data)
+                    offset += len(data)
+                    on_bytes(len(data))
             if self._sha256 and sha256.hexdigest() != self._sha256:
                 raise self._changed("its SHA-256 is another one")
             sink.finish(empty=not offset)
@@ -75,18 +78,13 @@ class WholeObject:
         return bytes(self._get(start, stop)) if stop > start else b""
 
     def _ranges(self) -> Iterator[Buffer]:
-        starts = iter(range(0, self._size, _RANGE_BYTES))
         running: deque[Future[Buffer]] = deque()
-        for start in starts:
-            running.append(fetching.submit(self._get_within_budget, start, min(self._size, start + _RANGE_BYTES)))
+        for start in range(0, self._size, _RANGE_BYTES):
+            running.append(fetching.submit(self._get, start, min(self._size, start + _RANGE_BYTES)))
             if len(running) > _RANGES_AHEAD:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-
-    def _get_within_budget(self, start: int, stop: int) -> Buffer:
-        with memory().transfers.held(stop - start):
-            return self._get(start, stop)
 
     def _get(self, start: int, stop: int) -> Buffer:
         try:

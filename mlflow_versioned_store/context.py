@@ -129,8 +129,9 @@ def host() -> str:
 
 @functools.cache
 def program() -> str:
-    """Return the file name of the running program."""
-    return os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable)
+    """Return the file name of the running program, or the name of the package that `python -m` runs."""
+    folder, name = os.path.split(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable)
+    return os.path.basename(folder) if name == "__main__.py" else name
 
 
 @functools.cache

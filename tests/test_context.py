@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(getpass, "getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 4711, raising=False)
     assert context.os_user() == "uid 4711"
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"), [("/home/ada/train.py", "train.py"), ("/lib/mlflow/__main__.py", "mlflow"), ("-c", "-c")]
+)
+def test_the_program_has_a_telling_name(monkeypatch: pytest.MonkeyPatch, argument: str, name: str) -> None:
+    """A script by its file, a package that runs as a program by its own name."""
+    monkeypatch.setattr(sys, "argv", [argument])
+    assert context.program() == name
 
 
 def test_the_environment_may_name_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,9 @@ def test_gc_deletes_a_run_with_its_artifacts(tracking: Tracking, run_id: str, tm
     mlflow.delete_run(run_id)
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", tracking.uri, "--run-ids", run_id]
     environment = {"MLFLOW_TRACKING_URI": tracking.uri}
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment(environment), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=_environment(environment), check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     with pytest.raises(MlflowException):
         mlflow.get_run(run_id)
@@ -271,6 +273,7 @@ def test_what_an_exiting_program_still_logs_arrives(tracking: Tracking, run_id: 
         text=True,
         env=_environment({}),
         check=False,
+        timeout=120,
     )
     assert done.stdout.strip() == "6", done.stderr
     assert _read(run_id=run_id, artifact_path="after.txt") == b"x" * 200_000

@@ -214,7 +214,24 @@ def test_gc_deletes_through_the_server(
     database = f"sqlite:///{folder / 'tracking.db'}"
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", database, "--run-ids", run_id]
     environment = dict(os.environ) | {"MLFLOW_TRACKING_URI": server.uri}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert direct.list_artifacts() == []
     assert _versions(direct, "a.txt") == [b"1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork")
+def test_gunicorn_may_load_the_application_before_it_forks(tracking_database: Path, tmp_path: Path) -> None:
+    """The workers go on with what their parent prepared."""
+    arguments = ("--gunicorn-opts", "--preload --timeout 60")
+    server = TrackingServer(
+        tmp_path, tracking_database, f"versioned-file://{tmp_path / 'store'}", workers=2, arguments=arguments
+    )
+    try:
+        run_id = server.new_run()
+        for text in ("old", "new"):
+            server.client.log_text(run_id, text, "note.txt")
+        local = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="note.txt@v1", tracking_uri=server.uri)
+    finally:
+        server.stop()
+    assert Path(local).read_text() == "old"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
 from mlflow_versioned_store import errors
@@ -341,6 +343,29 @@ def test_a_bad_path_is_refused_before_anything_is_logged(
             call(tmp_path / "a.txt" if call == repository.log_artifact else tmp_path, path)
         assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
     assert repository.list_artifacts() == []
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.text(max_size=12)
+    | st.lists(st.sampled_from(["a", "d", "@", "@@", "v1", "c1", "v0", "/", "..", "."]), max_size=6).map("".join)
+)
+def test_any_text_is_a_path_or_refused(
+    repository: VersionedArtifactRepository, tmp_path_factory: pytest.TempPathFactory, path: str
+) -> None:
+    """Whatever is asked for, the answer is MLflow's: an artifact, a list, or one of two error codes."""
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "a").write_bytes(b"1")
+    repository.log_artifacts(folder, "d")
+    repository.log_artifact(folder / "a")
+    answers: list[str] = []
+    for ask in (lambda: str(repository.list_artifacts(path)), lambda: repository.download_artifacts(path, folder)):
+        try:
+            answers.append(ask())
+        except MlflowException as error:
+            answers.append(error.error_code)
+    assert answers[0].startswith("[") or answers[0] == "INVALID_PARAMETER_VALUE"
+    assert answers[1] in {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"} or answers[1].startswith(str(folder))
 
 
 def test_a_query_in_the_uri_is_refused(store_uri: str) -> None:

@@ -147,4 +147,6 @@ def _python(
     package = str(Path(mlflow_versioned_store.__file__).parent.parent)
     variables["PYTHONPATH"] = os.pathsep.join([package, *sys.path])
     command = [sys.executable, str(script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=script.parent, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=variables, cwd=script.parent, check=False, timeout=120
+    )

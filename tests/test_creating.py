@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -208,23 +207,6 @@ def test_threads_that_race_make_one_store(uri: str, container: Backend, caplog: 
     assert len(markers(container)) == 1
     assert sum("Created" in record.getMessage() for record in caplog.records) == 1
     assert len(client(container, "team").root(f"7/{RUN}/artifacts").walk()) == 16
-
-
-def _first_write(folder: str, number: int) -> str:
-    store, path = open_store(f"versioned-file://{folder}/{ARTIFACTS}", write=True)
-    store.root(store.place(path).root).upload([Item(f"file-{number}", b"%d" % number)], context=Context())
-    return store.id
-
-
-def test_processes_that_race_make_one_store(tmp_path: Path) -> None:
-    """However many processes write first, there is one store, and what each wrote is in it."""
-    with multiprocessing.get_context("spawn").Pool(6) as pool:
-        ids = pool.starmap(_first_write, [(str(tmp_path), number) for number in range(12)])
-    assert len(set(ids)) == 1
-    assert [path.parent.parent.name for path in tmp_path.rglob("store.json")] == ["team"]
-    store, path = open_store(f"versioned-file://{tmp_path}/{ARTIFACTS}")
-    root = store.root(store.place(path).root)
-    assert {child.name: child.version for child in root.children()} == {f"file-{n}": 1 for n in range(12)}
 
 
 def command(*arguments: str) -> tuple[int, str]:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_versioned_store.content import sinks
 from mlflow_versioned_store.content.sinks import PART_SUFFIX, FileSink, MemorySink
 from mlflow_versioned_store.errors import LocalStorageFailed
 
@@ -96,7 +95,7 @@ def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sinks.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     sink = FileSink(str(tmp_path / "file"))
     with pytest.raises(LocalStorageFailed, match="Free some space") as caught:
         sink.write(0, b"x")
@@ -108,7 +107,7 @@ def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take fewer bytes than it was given; none is lost."""
     write = os.write
-    monkeypatch.setattr(sinks.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
     sink = FileSink(str(tmp_path / "file"))
     sink.write(2, b"0123456789")
     sink.write(0, b"ab")

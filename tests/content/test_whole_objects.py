@@ -70,7 +70,7 @@ def test_an_empty_object_is_an_empty_file(faulty: FaultyBackend, tmp_path: Path)
 )
 def test_another_object_in_its_place_is_damage(faulty: FaultyBackend, tmp_path: Path, other: dict[str, object]) -> None:
     """An object that was overwritten is never taken for the version; nothing is left behind."""
-    with pytest.raises(Damaged, match="model.bin@@v1") as caught:
+    with pytest.raises(Damaged, match=r"model\.bin@@v1") as caught:
         whole(faulty, **other).read(FileSink(str(tmp_path / "file")), lambda _: None)
     assert caught.value.key == KEY
     assert list(tmp_path.iterdir()) == []
@@ -80,9 +80,9 @@ def test_another_object_in_its_place_is_damage(faulty: FaultyBackend, tmp_path: 
 def test_what_does_not_come_is_an_error(faulty: FaultyBackend, fault: Fault, error: type[Damaged]) -> None:
     """A short answer and a missing object name version and key, for ranges too."""
     faulty.when(lambda call: True, fault)
-    with pytest.raises(error, match="model.bin@@v1"):
+    with pytest.raises(error, match=r"model\.bin@@v1"):
         whole(faulty).read(MemorySink(len(DATA)), lambda _: None)
-    with pytest.raises(error, match="model.bin@@v1"):
+    with pytest.raises(error, match=r"model\.bin@@v1"):
         whole(faulty).read_range(0, 100)
 
 

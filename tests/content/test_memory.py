@@ -1,0 +1,105 @@
+"""The memory of a process stays under its stated bound, whatever is uploaded or downloaded at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Beyond what an idle process has; docs/format.md and the settings name the budget within it.
+BOUND_MIB = 350
+
+PRELUDE = """
+import os, threading, time
+from mlflow_versioned_store.backends.contract import ObjectInfo
+from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
+from mlflow_versioned_store.content.upload import upload
+from tests.content.making import MIB, domain_of, reader, store, wanted
+
+def resident(name):
+    line = next(line for line in open("/proc/self/status") if line.startswith(name))
+    return int(line.split()[1]) // 1024
+
+def at_once(count, work):
+    idle = resident("VmRSS")
+    open("/proc/self/clear_refs", "w").write("5")
+    failures = []
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert not failures, failures
+    print(resident("VmHWM") - idle)
+"""
+
+UPLOADS = """
+class Slow(WrapperBackend):
+    sizes = {}
+    def put(self, key, data, *, create=False):
+        if "/packs/" not in key:
+            return super().put(key, data, create=create)
+        time.sleep(0.1)
+        self.sizes[key] = len(data)
+        return None
+
+class Random:
+    def __init__(self, left):
+        self.left = left
+    def read(self, size):
+        size = min(size, self.left)
+        self.left -= size
+        return os.urandom(size)
+
+domain = domain_of(Slow(open_memory("slow")))
+store(domain, b"warm" * 1000, os.urandom(MIB))
+at_once(COUNT, lambda: upload(domain, [Random(SIZE * MIB)]).settle())
+assert sum(Slow.sizes.values()) > 512 * MIB
+"""
+
+DOWNLOADS = """
+class Nowhere:
+    def write(self, offset, data): pass
+    def finish(self, *, empty=False): pass
+    def abandon(self): pass
+
+backend = open_memory("full")
+uploaded = store(domain_of(backend), os.urandom(64 * MIB))
+shared = reader(backend)
+at_once(8, lambda: shared.read([wanted(uploaded, 0, Nowhere())]))
+"""
+
+
+def peak(code: str) -> int:
+    """Return how many MiB beyond idle a fresh process needed."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not tell a process's peak")
+@pytest.mark.parametrize(
+    "code",
+    [
+        UPLOADS.replace("COUNT", "1").replace("SIZE", "512"),
+        UPLOADS.replace("COUNT", "8").replace("SIZE", "64"),
+        DOWNLOADS,
+    ],
+    ids=["one upload", "eight uploads", "eight downloads"],
+)
+def test_memory_is_bounded(code: str) -> None:
+    """Half a gibibyte, in one piece or by many at once, to a store that is slower than its writers."""
+    assert peak(code) <= BOUND_MIB

@@ -359,7 +359,11 @@ def test_any_text_is_a_path_or_refused(
     repository.log_artifacts(folder, "d")
     repository.log_artifact(folder / "a")
     answers: list[str] = []
-    for ask in (lambda: str(repository.list_artifacts(path)), lambda: repository.download_artifacts(path, folder)):
+    questions: list[Callable[[], str]] = [
+        lambda: str(repository.list_artifacts(path)),
+        lambda: repository.download_artifacts(path, folder),
+    ]
+    for ask in questions:
         try:
             answers.append(ask())
         except MlflowException as error:

@@ -141,12 +141,13 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         """
         with translated(), _reported():
             asked = paths.reading(artifact_path)
-            folder = destinations.folder(dst_path) if dst_path else create_tmp_dir()  # type: ignore[no-untyped-call]
+            given = destinations.folder(dst_path) if dst_path else None
             tree = self._tree_to_read()
             found = tree.files(asked) if tree is not None else []
+            if asked and not found:
+                raise self._missing(asked)
+            folder: str = given or create_tmp_dir()  # type: ignore[no-untyped-call]
             if not found:
-                if asked:
-                    raise self._missing(asked)
                 _logger.info("There are no artifacts to download at %s.", self.artifact_uri)
                 return folder
             return self._download(found, asked, Destinations(folder))

@@ -124,6 +124,16 @@ def test_a_folder_as_of_a_commit_can_be_walked_and_downloaded(
     assert _tree(tmp_path) == {"d@c1/t.csv": b"old", "d@c1/e/gone.csv": b"1"}
 
 
+def test_everything_as_of_a_commit_has_an_address(
+    repository: VersionedArtifactRepository, log: Log, tmp_path: Path
+) -> None:
+    """The address of no name at all."""
+    log({"a.txt": b"1"})
+    log({"a.txt": b"2", "b.txt": b"2"})
+    assert _names(repository.list_artifacts("@c1")) == ["@c1/a.txt"]
+    assert _tree(repository.download_artifacts("@c1", tmp_path)) == {"a.txt": b"1"}
+
+
 def test_a_name_that_looks_like_an_address_is_a_name_first(
     repository: VersionedArtifactRepository, log: Log, tmp_path: Path
 ) -> None:
@@ -206,6 +216,15 @@ def test_a_missing_artifact_does_not_exist(
             download()
         assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_artifact_leaves_no_temporary_folder(
+    repository: VersionedArtifactRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow asks for a model in places where it may not be, every time that it loads one."""
+    monkeypatch.setattr(repository_module, "create_tmp_dir", lambda: pytest.fail("a folder was made"))
+    with pytest.raises(MlflowException, match="missing"):
+        repository.download_artifacts("missing")
 
 
 def test_a_folder_is_no_file(repository: VersionedArtifactRepository, log: Log, tmp_path: Path) -> None:

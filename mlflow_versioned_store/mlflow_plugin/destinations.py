@@ -12,6 +12,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 
@@ -65,7 +66,7 @@ class Destinations:
         # Resolving links takes far longer than the rest, so each directory is looked at once.
         if relative not in self._made:
             path = os.path.join(self._folder, *relative.split("/"))
-            if os.path.commonpath([self._real_folder, os.path.realpath(path)]) != self._real_folder:
+            if not Path(os.path.realpath(path)).is_relative_to(self._real_folder):
                 raise InvalidInput(
                     f"The download was refused: {path!r} leads out of {self._folder!r}, through a link or '..'."
                 )

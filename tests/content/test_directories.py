@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
-from mlflow_versioned_store.content import directories
+from mlflow_versioned_store.content import directories, fetch
 from mlflow_versioned_store.content.directories import Directories, frames_of_run
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
 from mlflow_versioned_store.errors import Damaged, ObjectMissing
@@ -56,19 +57,19 @@ def test_threads_that_read_the_same_directory_do_not_wear_out_the_memory(monkeyp
     backend, names = packs(3)
     known = Directories(backend)
     barrier = threading.Barrier(4)
-    read_span = directories.fetch.read_span
+    read_span = fetch.read_span
 
-    def together(*args: object) -> object:
+    def together(*args: Any) -> memoryview:
         barrier.wait(30)
-        return read_span(*args)  # type: ignore[arg-type]
+        return read_span(*args)
 
-    monkeypatch.setattr(directories.fetch, "read_span", together)
+    monkeypatch.setattr(fetch, "read_span", together)
     threads = [threading.Thread(target=known.load, args=(names[:1],)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    monkeypatch.setattr(directories.fetch, "read_span", read_span)
+    monkeypatch.setattr(fetch, "read_span", read_span)
     known.load(names)
     backend.calls.clear()
     known.load(names)

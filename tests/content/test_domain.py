@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.content import domain
 from mlflow_versioned_store.content.domain import Recent
 from mlflow_versioned_store.content.indexes import Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def name(number: int) -> IndexName:

@@ -19,7 +19,7 @@ def placed(seed: int, pack: PackName | None, offset: int, size: int = 100) -> Pl
 
 
 def test_frames_in_a_row_are_one_extent() -> None:
-    """Neighbours in one pack are joined, by whatever reference they came; a gap, a step back or another pack ends it."""
+    """Neighbours in one pack are joined, whatever refers to it; a gap, a step back or another pack ends it."""
     chunks = FileChunks("blake3")
     for chunk in (
         placed(1, ONE, 24),

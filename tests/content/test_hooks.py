@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,7 @@ def test_a_hook_leads_to_its_index_newest_first(monkeypatch: pytest.MonkeyPatch)
     """Hooks of one fingerprint list the indexes in the order of their age, newest first; others are not found."""
     domain = domain_of(open_memory("hooks"))
     for number in (1, 2, 3):
-        monkeypatch.setattr(hooks.time, "time", lambda seconds=number: 1.7e9 + seconds)
+        monkeypatch.setattr(time, "time", lambda seconds=number: 1.7e9 + seconds)
         for write in hooks.write(domain, [7, 8], name(number)):
             write.result()
     seven, nine = hooks.look_up(domain, [7, 9])

@@ -70,8 +70,7 @@ def test_a_failed_pack_fails_the_upload_and_gives_back_its_memory() -> None:
     with pytest.raises(AccessDenied):
         writer.finish()
     with pytest.raises(AccessDenied):
-        for seed in range(200):
-            append(writer, seed)
+        _ = [append(writer, seed) for seed in range(200)]
     with pytest.raises(AccessDenied):
         writer.finish()
     transfers = memory().transfers

@@ -106,7 +106,7 @@ def test_without_deltas_there_is_no_predecessor() -> None:
     files=st.booleans(),
 )
 @settings(deadline=None)
-def test_aligned_pieces_are_the_same_bytes(lengths: list[int], old: list[int], files: bool) -> None:  # noqa: FBT001
+def test_aligned_pieces_are_the_same_bytes(lengths: list[int], old: list[int], files: bool) -> None:
     """However old chunks were cut, no byte is lost, moved or taken into another file, and names are right."""
     source = Scanned()
     chunks = []

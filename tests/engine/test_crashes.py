@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
@@ -15,40 +14,27 @@ from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.retry import RetryingBackend
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content import packing
-from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import OutcomeUnknown
 from mlflow_versioned_store.store import Store, open_store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
 from mlflow_versioned_store.testing.faults import Crash, Fault, FaultyBackend
+from tests.engine.uploads import (
+    CONTEXT,
+    INLINE,
+    OLD,
+    PACKED,
+    ROOT,
+    check_old_versions,
+    contents_of,
+    items,
+    numbers,
+    one_new_version,
+)
 
-ROOT = f"1/{'a' * 32}/artifacts"
 URI = f"versioned-memory://crashes/{ROOT}"
-CONTEXT = Context()
 
 
-def noise(seed: int, size: int) -> bytes:
-    """Return bytes that do not compress."""
-    return random.Random(seed).randbytes(size)
-
-
-def table(seed: int, rows: int) -> bytes:
-    """Return a table as text, about 30 bytes a row."""
-    values = random.Random(seed)
-    return b"".join(b"%d,%d,%.6f\n" % (row, values.getrandbits(40), values.random()) for row in range(rows))
-
-
-def edited(data: bytes) -> bytes:
-    """Return `data` with small changes all over, so that most chunks become deltas."""
-    changed = bytearray(data)
-    for at in range(1000, len(data), 40_000):
-        changed[at] = 33
-    return bytes(changed)
-
-
-OLD = {"small": b"old", "large": table(1, 30_000), "kept/other": noise(2, 90_000)}
-INLINE = {"small": b"new", "fresh/one": b"one", "fresh/two": b"two"}
-PACKED = {"large": edited(OLD["large"]), "small": b"new", "fresh/big": noise(3, 700_000)}
 UPLOADS = [pytest.param(INLINE, id="inline"), pytest.param(PACKED, id="packed")]
 
 
@@ -56,11 +42,6 @@ UPLOADS = [pytest.param(INLINE, id="inline"), pytest.param(PACKED, id="packed")]
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small uploads fill several packs."""
     monkeypatch.setattr(packing, "PACK_BYTES", 256 << 10)
-
-
-def items(contents: dict[str, bytes]) -> list[Item]:
-    """Return what to upload for `contents`."""
-    return [Item(path, data) for path, data in contents.items()]
 
 
 def with_old_versions() -> Backend:
@@ -74,29 +55,6 @@ def faulty_client(container: Backend) -> tuple[Store, FaultyBackend]:
     """Return a client whose requests can go wrong, with the retries that every client has."""
     faulty = FaultyBackend(container)
     return client(RetryingBackend(faulty, sleep=lambda _: None)), faulty
-
-
-def contents_of(container: Backend) -> dict[str, bytes]:
-    """Return everything current, as a client reads it that comes new."""
-    root = client(container).root(ROOT)
-    return {version.path: root.read(version) for version in root.walk()}
-
-
-def check_old_versions(container: Backend) -> None:
-    """Check that version 1 of everything old still reads."""
-    root = client(container).root(ROOT)
-    assert {path: root.read(root.versions(path)[0]) for path in OLD} == OLD
-
-
-def numbers(container: Backend, contents: dict[str, bytes]) -> dict[str, int]:
-    """Return how many versions each path has."""
-    root = client(container).root(ROOT)
-    return {path: len(root.versions(path)) for path in contents}
-
-
-def one_new_version(contents: dict[str, bytes]) -> dict[str, int]:
-    """Return how many versions each path has after one upload of `contents`."""
-    return {path: 2 if path in OLD else 1 for path in contents}
 
 
 def test_the_uploads_make_all_kinds_of_requests() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from mlflow_versioned_store.artifact_root import Item
@@ -22,7 +23,8 @@ CONTEXT = Context(program="writer")
 
 def wait_for_all() -> None:
     """Say that this process is ready, and wait until all are."""
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
 
 
@@ -66,4 +68,5 @@ def upload(uri: str, root: str, path: str, file: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"race": race, "create": create, "upload": upload}[sys.argv[1]](*sys.argv[2:])))
+    ways: dict[str, Callable[..., dict[str, object]]] = {"race": race, "create": create, "upload": upload}
+    sys.stdout.write(json.dumps(ways[sys.argv[1]](*sys.argv[2:])))

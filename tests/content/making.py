@@ -26,6 +26,7 @@ from mlflow_versioned_store.content.sinks import MemorySink, Sink
 from mlflow_versioned_store.content.upload import Uploaded, upload
 from mlflow_versioned_store.content.wanted import Wanted
 
+KIB = 1 << 10
 MIB = 1 << 20
 BLAKE3 = digest_function("blake3")
 PACK = PackName("all", "ab" * 32, 1 * MIB, 1000)

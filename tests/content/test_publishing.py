@@ -1,0 +1,104 @@
+"""What an upload leaves for later ones: its index, and which of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.content import indexes
+from mlflow_versioned_store.content.indexes import FileRows, Placed
+from mlflow_versioned_store.content.known import Known
+from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.packs import PackRef
+from mlflow_versioned_store.content.publishing import Document, publish
+from mlflow_versioned_store.content.scan import Scanned
+from tests.content.making import PACK, domain_of
+
+OTHER = IndexName("all", "ee" * 32)
+
+
+def row(number: int) -> Placed:
+    """Return a chunk of 10 bytes."""
+    return Placed(number.to_bytes(32, "big"), number, 10, PackRef(PACK), 24 + number * 60, 60)
+
+
+def document_of(*files: Sequence[bool], whole: bool = True) -> Document:
+    """Return a document of files, each chunk of which is new or not."""
+    document = Document()
+    number = 0
+    for file in files:
+        source = Scanned(10 * len(file), "ab" * 32 if whole else "")
+        for new in file:
+            document.add(row(number), source, new=new)
+            number += 1
+    return document
+
+
+def known_with(*used: IndexName) -> Known:
+    """Return what is known by an upload that found chunks in these indexes."""
+    known = Known(domain_of(open_memory("publishing")))
+    known.used.update(dict.fromkeys(used))
+    return known
+
+
+def numbers(document: Document, known: Known) -> list[int]:
+    """Return which chunks the index of a document would have."""
+    index = document.index(known)
+    return [] if index is None else [placed.tail for placed in index.rows]
+
+
+def test_a_new_document_is_written_down_whole() -> None:
+    """All chunks, where each file ends, and which large file is all there."""
+    document = document_of([True] * 100, [True] * 3)
+    index = document.index(known_with())
+    assert index is not None
+    assert len(index.rows) == 103
+    assert [at for at, last in enumerate(index.lasts) if last] == [99, 102]
+    assert index.files == [FileRows(0, 100, 1000, "ab" * 32)]
+    assert document.raw == 1030
+
+
+def test_nothing_new_is_nothing_to_write() -> None:
+    """The indexes that know it all are named instead."""
+    known = known_with(OTHER)
+    domain = domain_of(open_memory("publishing"))
+    assert publish(domain, document_of([False] * 10), known, 100) == ([OTHER], [])
+    assert list(domain.backend.list("")) == []
+
+
+def test_few_new_chunks_are_written_with_their_neighbours() -> None:
+    """The rest is left to the index that knows it; both are named, the new one first."""
+    new = [at in (3, 20) for at in range(40)]
+    known = known_with(OTHER)
+    assert numbers(document_of(new), known) == [2, 3, 4, 19, 20, 21]
+    domain = domain_of(open_memory("publishing"))
+    names, writes = publish(domain, document_of(new), known, 100)
+    for write in writes:
+        write.result()
+    assert names[1:] == [OTHER]
+    assert len(indexes.decode(domain.backend.get(names[0].key).data).rows) == 6
+    assert [name for name, _ in domain.recent.newest()] == names[:1]
+
+
+def test_many_new_chunks_or_many_indexes_make_a_whole_index() -> None:
+    """A document is never spread over more than a few indexes."""
+    known = known_with(OTHER)
+    assert len(numbers(document_of([at % 4 == 0 for at in range(40)]), known)) == 40
+    assert known.used == {}
+    several = known_with(*(IndexName("all", f"{number:064x}") for number in range(4)))
+    assert len(numbers(document_of([at == 3 for at in range(40)]), several)) == 40
+    assert len(numbers(document_of([at == 3 for at in range(40)]), known_with())) == 40
+
+
+def test_a_file_that_was_not_read_to_its_end_has_no_digest() -> None:
+    """Its rows are worth keeping; it is never taken for a whole file."""
+    index = document_of([True] * 100, whole=False).index(known_with())
+    assert index is not None
+    assert index.files == []
+    document = Document()
+    source = Scanned(1010, "ab" * 32)
+    for number in range(1, 101):  # its first chunk lies in the document before
+        document.add(row(number), source, new=True)
+    index = document.index(known_with())
+    assert index is not None
+    assert index.files == []

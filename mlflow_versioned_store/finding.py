@@ -129,8 +129,8 @@ def _probe(container: Backend, candidates: list[str]) -> tuple[str, Marker] | No
         break
     if denied is not None:
         raise AccessDenied(
-            f"Whether a store covers this location is unknown, since {denied} Set MVS_STORE to the store's URI, or ask "
-            f"for permission to read {keys.MARKER}.",
+            f"Whether a store covers this location is unknown. {denied} Set MVS_STORE to the store's URI, or ask for "
+            f"permission to read {keys.MARKER} in every folder above.",
             key=denied.key,
         ) from denied
     return None

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -21,7 +21,15 @@ from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
 from mlflow_versioned_store.content.foreseen import FileChangedError, Foresight, Hashing, PutOffHashing
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+
+class Stream(Protocol):
+    """What can only be read on, such as a request's body."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; b"" at the end."""
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Stream
 
 BLOCK_BYTES = 4 << 20
 SEGMENT_BYTES = 16 << 20
@@ -235,7 +243,7 @@ class _FileBlocks:
 class _StreamBlocks:
     """Blocks of a stream that can only be read on."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: Stream):
         self._stream = stream
         self._rest: Buffer = b""
 

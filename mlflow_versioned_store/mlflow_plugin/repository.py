@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
@@ -95,15 +94,14 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             MlflowException: Nothing was logged.
         """
         with translated():
-            self._log_body(streams.received(stream), artifact_file_name, artifact_path)
+            streams.log_stream(stream, self._log_body(artifact_file_name, artifact_path))
 
     async def log_artifact_from_async_stream(
         self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Do the same for chunks that arrive on an event loop, without ever blocking it."""
         with translated():
-            body = await streams.received_async(chunks)
-            await asyncio.to_thread(self._log_body, body, artifact_file_name, artifact_path)
+            await streams.log_async(chunks, self._log_body(artifact_file_name, artifact_path))
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly inside a folder, sorted by path.
@@ -182,11 +180,9 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             with closing(TransferBar("Uploading artifacts", logged.size)) as bar:
                 self._tree_to_write().upload(logged.items, bar)
 
-    def _log_body(self, body: BinaryIO, name: str, artifact_path: str | None) -> None:
-        # Closes the body itself: the coroutine that waits for this thread may be cancelled before it is done.
-        with body:
-            path = paths.joined(paths.writing(artifact_path), os.path.basename(name))
-            self._tree_to_write().upload([Item(path, body)])
+    def _log_body(self, name: str, artifact_path: str | None) -> streams.Log:
+        path = paths.joined(paths.writing(artifact_path), os.path.basename(name))
+        return lambda body: self._tree_to_write().upload([Item(path, body)])
 
     def _download(self, found: list[Found], asked: str, local: Destinations) -> str:
         local.check(one.path for one in found)

@@ -1,12 +1,15 @@
-"""Request bodies, kept until they are complete: nothing is logged of an upload that breaks off."""
+"""Request bodies: small ones are kept until they are complete, large ones are stored while they arrive.
+
+Either way nothing is logged of an upload that breaks off: what was stored by then is not visible without a commit.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterable
-from typing import BinaryIO, cast
+import threading
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import BinaryIO
 
 try:
     from mlflow.store.artifact.artifact_repo import StreamUploadMixin
@@ -16,43 +19,140 @@ except ImportError:
         """Stands in for MLflow's own before 3.15, whose server never asks for it."""
 
 
-__all__ = ["MEMORY_BYTES_MAX", "StreamUploadMixin", "received", "received_async"]
+from mlflow_versioned_store.store import Stream
 
-MEMORY_BYTES_MAX = 8 * 1024 * 1024
-_HANDOVER_BYTES = 1024 * 1024
+__all__ = ["KEPT_BYTES_MAX", "StreamUploadMixin", "log_async", "log_stream"]
+
+KEPT_BYTES_MAX = 1 << 20
+_WAITING_BYTES_MAX = 8 << 20
+
+Log = Callable[[bytes | Stream], None]
 
 
-def received(stream: BinaryIO) -> BinaryIO:
-    """Return a copy of all of `stream`: in memory up to `MEMORY_BYTES_MAX`, then in a temporary file."""
-    body = _body()
+def log_stream(stream: BinaryIO, log: Log) -> None:
+    """Give all of `stream` to `log`: as bytes where it is short, else as a stream."""
+    head = _read_fully(stream, KEPT_BYTES_MAX + 1)
+    log(head if len(head) <= KEPT_BYTES_MAX else _Continued(head, stream))
+
+
+async def log_async(chunks: AsyncIterable[bytes], log: Log) -> None:
+    """Do the same for chunks that arrive on an event loop, which never waits for a disk or a store.
+
+    `log` runs in a thread. While more than 8 MiB wait for it, the sender waits too.
+    """
+    kept: list[bytes] = []
+    size = 0
+    arriving = aiter(chunks)
+    async for chunk in arriving:
+        kept.append(chunk)
+        size += len(chunk)
+        if size > KEPT_BYTES_MAX:
+            await _log_while_arriving(kept, arriving, log)
+            return
+    await asyncio.to_thread(log, b"".join(kept))
+
+
+async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes], log: Log) -> None:
+    feed = Feed()
+    logging = asyncio.create_task(asyncio.to_thread(log, feed))
     try:
-        shutil.copyfileobj(stream, body, length=_HANDOVER_BYTES)
-        body.seek(0)
-    except BaseException:
-        body.close()
+        for chunk in kept:
+            feed.put(chunk)
+        kept.clear()
+        async for chunk in arriving:
+            if logging.done():
+                break
+            await _first_of(feed.room(), logging)
+            feed.put(chunk)
+        feed.finish()
+    except BaseException as error:
+        # The thread that logs gets it where it reads, and leaves nothing visible.
+        feed.fail(error)
+        await asyncio.wait([logging])
         raise
-    return body
+    await logging
 
 
-async def received_async(chunks: AsyncIterable[bytes]) -> BinaryIO:
-    """Return a copy of all `chunks`, written by a thread so that the event loop never waits for a disk."""
-    body = _body()
-    try:
-        waiting: list[bytes] = []
-        size = 0
-        async for chunk in chunks:
-            waiting.append(chunk)
-            size += len(chunk)
-            if size >= _HANDOVER_BYTES:
-                await asyncio.to_thread(body.writelines, waiting)
-                waiting, size = [], 0
-        await asyncio.to_thread(body.writelines, waiting)
-        body.seek(0)
-    except BaseException:
-        body.close()
-        raise
-    return body
+async def _first_of(room: Awaitable[None], logging: asyncio.Task[None]) -> None:
+    waiting = asyncio.ensure_future(room)
+    await asyncio.wait([waiting, logging], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
-def _body() -> BinaryIO:
-    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES_MAX, prefix="mvs-"))
+class Feed:
+    """A stream that one thread reads while an event loop puts chunks into it. Made on the loop's thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._changed = threading.Condition()
+        self._chunks: deque[bytes] = deque()
+        self._waiting = 0
+        self._finished = False
+        self._error: BaseException | None = None
+
+    def put(self, chunk: bytes) -> None:
+        """Append a chunk; to be called on the loop's thread."""
+        with self._changed:
+            self._chunks.append(chunk)
+            self._waiting += len(chunk)
+            if self._waiting > _WAITING_BYTES_MAX:
+                self._room.clear()
+            self._changed.notify()
+
+    async def room(self) -> None:
+        """Wait until less than 8 MiB wait to be read."""
+        await self._room.wait()
+
+    def finish(self) -> None:
+        """Say that nothing comes after this."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify()
+
+    def fail(self, error: BaseException) -> None:
+        """Make the reader fail with `error`."""
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, as soon as there are any; b"" at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._finished or self._error)
+            if self._error is not None:
+                raise ConnectionError("The upload broke off.") from self._error
+            if not self._chunks:
+                return b""
+            chunk = self._chunks.popleft()
+            if len(chunk) > size:
+                self._chunks.appendleft(chunk[size:])
+                chunk = chunk[:size]
+            self._waiting -= len(chunk)
+            if self._waiting <= _WAITING_BYTES_MAX:
+                self._loop.call_soon_threadsafe(self._room.set)
+            return chunk
+
+
+class _Continued:
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO):
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; b"" at the end."""
+        if not self._head:
+            return self._rest.read(size)
+        data, self._head = bytes(self._head[:size]), self._head[size:]
+        return data
+
+
+def _read_fully(stream: BinaryIO, size: int) -> bytes:
+    pieces = []
+    while size and (piece := stream.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

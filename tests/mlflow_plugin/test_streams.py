@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from mlflow_versioned_store.mlflow_plugin import streams
 from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
 
-SIZES = [0, 1, 1024 * 1024, streams.MEMORY_BYTES_MAX, streams.MEMORY_BYTES_MAX + 1]
+SIZES = [0, 1, streams.KEPT_BYTES_MAX, streams.KEPT_BYTES_MAX + 1, 20 * 1024 * 1024 + 7]
 
 
 async def _chunks(data: bytes, size: int = 256 * 1024) -> AsyncIterator[bytes]:
@@ -21,31 +22,69 @@ async def _chunks(data: bytes, size: int = 256 * 1024) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
+def _read_all(body: bytes | streams.Stream) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    pieces = []
+    while piece := body.read(300_000):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_stream_comes_back_whole(size: int) -> None:
-    """Whether it fits in memory or not."""
+    """Whether it is short enough to be kept or not."""
     data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-    with streams.received(io.BytesIO(data)) as body:
-        assert body.read() == data
-    with asyncio.run(streams.received_async(_chunks(data))) as body:
-        assert body.read() == data
+    read: list[bytes] = []
+    streams.log_stream(io.BytesIO(data), lambda body: read.append(_read_all(body)))
+    asyncio.run(streams.log_async(_chunks(data), lambda body: read.append(_read_all(body))))
+    assert read == [data, data]
 
 
-def test_a_large_body_is_written_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop serves other requests while a disk is slow."""
-    threads: set[int] = set()
-    body = streams._body()
-    write = body.writelines
+def test_a_large_body_is_stored_off_the_event_loop_while_it_arrives() -> None:
+    """The loop serves other requests, and no more than is bounded waits in memory."""
+    ahead: list[int] = []
+    read = 0
 
-    def noted(lines: list[bytes]) -> None:
-        threads.add(threading.get_ident())
-        write(lines)
+    async def counted() -> AsyncIterator[bytes]:
+        for at in range(200):
+            ahead.append(at * 256 * 1024 - read)
+            yield bytes(256 * 1024)
 
-    monkeypatch.setattr(streams, "_body", lambda: body)
-    monkeypatch.setattr(body, "writelines", noted)
-    asyncio.run(streams.received_async(_chunks(b"x" * (3 * 1024 * 1024))))
-    assert threads
-    assert threading.get_ident() not in threads
+    def slowly(body: bytes | streams.Stream) -> None:
+        nonlocal read
+        assert not isinstance(body, bytes)
+        assert threading.current_thread() is not threading.main_thread()
+        while piece := body.read(1024 * 1024):
+            read += len(piece)
+
+    asyncio.run(streams.log_async(counted(), slowly))
+    assert read == 200 * 256 * 1024
+    assert max(ahead) <= 10 * 1024 * 1024
+
+
+@pytest.mark.parametrize("size", [5, 3 * 1024 * 1024])
+def test_a_store_that_fails_ends_the_upload_with_its_error(size: int) -> None:
+    """Also while the body still arrives; the sender is not left waiting."""
+
+    def refuse(_: bytes | streams.Stream) -> None:
+        raise PermissionError("no")
+
+    with pytest.raises(PermissionError, match="no"):
+        asyncio.run(streams.log_async(_chunks(bytes(size)), refuse))
+
+
+def test_a_large_upload_that_breaks_off_logs_nothing(repository: VersionedArtifactRepository) -> None:
+    """Half a file never becomes a version, though half of it was stored."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield os.urandom(1024 * 1024)
+        raise ConnectionResetError("the client went away")
+
+    with pytest.raises(Exception, match="went away"):
+        asyncio.run(repository.log_artifact_from_async_stream(broken(), "a.bin"))
+    assert repository.list_artifacts() == []
 
 
 def test_an_upload_that_breaks_off_logs_nothing(repository: VersionedArtifactRepository) -> None:

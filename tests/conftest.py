@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,8 +49,12 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in ("1", "true")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to test the source tree where the installed package was asked for."""
+def pytest_configure() -> None:
+    """Let child processes find the tests, and refuse to test the source tree where the wheel was asked for."""
+    # A process that multiprocessing spawns gets this path and imports its work by name. The folder comes last, so
+    # the package is the installed one all the same.
+    if str(REPOSITORY) not in sys.path:
+        sys.path.append(str(REPOSITORY))
     package = Path(mlflow_versioned_store.__file__).resolve()
     if os.environ.get("MVS_TEST_INSTALLED") and package.is_relative_to(REPOSITORY / "mlflow_versioned_store"):
         raise pytest.UsageError(f"MVS_TEST_INSTALLED is set, but the package comes from the source tree: {package}")

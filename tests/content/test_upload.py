@@ -15,6 +15,7 @@ from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.content.chunking import Chunking
+from mlflow_versioned_store.content.directories import frames_of_run
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.locations import INLINE
 from mlflow_versioned_store.content.sightings import Sightings
@@ -135,10 +136,11 @@ def test_a_hundred_generations_stay_small_and_short(backend: Backend) -> None:
         last = store(domain_of(backend), text(lines), hints=indexes_of(last))
     assert read(backend, last) == text(lines)
     assert stored_bytes(backend) < 8 * cost
-    known = reader(backend).directories.load((*content_of(last).packs, *content_of(last).leans))
-    chains = [len(directory.bases) for directory in known.values()]
-    assert sum(chains) > 0
-    assert len(content_of(last).packs) + len(content_of(last).leans) <= 40
+    file = wanted(last)
+    directories = reader(backend).directories.load((*file.content.packs, *file.content.leans))
+    frames = [frame for extent in file.location.extents for frame in frames_of_run(directories, file.run(extent))]
+    assert 1 < max(len(frame.chain) for frame in frames) <= 8  # log2(100) + 1
+    assert len(directories) <= 20
 
 
 def test_the_same_bytes_again_store_nothing(backend: Backend) -> None:

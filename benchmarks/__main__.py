@@ -21,11 +21,23 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     wanted = _chosen(parser, options.lines)
-    found: list[Measurement] = []
     options.folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(MINIO_SHOWS_COUNTERS, MLFLOW_DISABLE_TELEMETRY="true")
+    found: list[Measurement] = []
+    result = report.Report(found, options.mbit, options.latency_ms)
+    try:
+        _run(wanted, options, found)
+    finally:
+        # What was measured before something failed, or somebody lost patience, is not lost.
+        if options.json:
+            options.json.write_text(report.as_json(found, vars(options)))
+        print(result.table())
+    return int(any(result.missed(line) for line in LINES))
+
+
+def _run(wanted: list[Scenario], options: argparse.Namespace, found: list[Measurement]) -> None:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="work-", dir=options.folder)))
-        os.environ.update(MINIO_SHOWS_COUNTERS)
         minio = Minio(work)
         stack.callback(minio.stop)
         endpoint = minio.endpoint
@@ -40,11 +52,6 @@ def main() -> int:
                     for measured in bench.run(scenario, side, number):
                         found.append(measured)
                         print(f"{measured.line:<24}{side:<8}{measured.seconds:>8.2f} s", flush=True)
-    if options.json:
-        options.json.write_text(report.as_json(found, vars(options)))
-    result = report.Report(found, options.mbit, options.latency_ms)
-    print(result.table())
-    return int(any(result.missed(line) for line in LINES))
 
 
 def _chosen(parser: argparse.ArgumentParser, names: list[str]) -> list[Scenario]:

@@ -82,8 +82,11 @@ def decode(data: Buffer, where: str) -> Marker:
     if marker.format != FORMAT or len(marker.id) != 32:
         raise Damaged(f"The marker of the store {where} is not one that any release wrote.")
     check_features(marker.needs_to_read, where, "read")
-    digest_function(marker.digest)
-    marker.chunking.cutter()
+    try:
+        digest_function(marker.digest)
+        marker.chunking.cutter()
+    except Unsupported as error:
+        raise Unsupported(f"The store {where} cannot be used by this release. {error}") from error
     return marker
 
 

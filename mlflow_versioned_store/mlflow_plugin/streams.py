@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 try:
@@ -25,6 +26,8 @@ __all__ = ["KEPT_BYTES_MAX", "StreamUploadMixin", "log_async", "log_stream"]
 
 KEPT_BYTES_MAX = 1 << 20
 _WAITING_BYTES_MAX = 8 << 20
+# Threads that wait for slow senders must not be those that serve everybody else's requests.
+_storing = ThreadPoolExecutor(32, thread_name_prefix="mvs-stream")
 
 Log = Callable[[bytes | Stream], None]
 
@@ -54,7 +57,7 @@ async def log_async(chunks: AsyncIterable[bytes], log: Log) -> None:
 
 async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes], log: Log) -> None:
     feed = Feed()
-    logging = asyncio.create_task(asyncio.to_thread(log, feed))
+    logging = asyncio.get_running_loop().run_in_executor(_storing, log, feed)
     try:
         for chunk in kept:
             feed.put(chunk)
@@ -62,7 +65,8 @@ async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes],
         async for chunk in arriving:
             if logging.done():
                 break
-            await _first_of(feed.room(), logging)
+            if feed.is_full():
+                await _first_of(feed.room(), logging)
             feed.put(chunk)
         feed.finish()
     except BaseException as error:
@@ -73,7 +77,7 @@ async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes],
     await logging
 
 
-async def _first_of(room: Awaitable[None], logging: asyncio.Task[None]) -> None:
+async def _first_of(room: Awaitable[None], logging: asyncio.Future[None]) -> None:
     waiting = asyncio.ensure_future(room)
     await asyncio.wait([waiting, logging], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -100,6 +104,10 @@ class Feed:
             if self._waiting > _WAITING_BYTES_MAX:
                 self._room.clear()
             self._changed.notify()
+
+    def is_full(self) -> bool:
+        """Tell whether more than 8 MiB wait to be read."""
+        return not self._room.is_set()
 
     async def room(self) -> None:
         """Wait until less than 8 MiB wait to be read."""

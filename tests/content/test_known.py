@@ -148,6 +148,49 @@ def test_marked_packs_are_never_leaned_on(backend: Backend) -> None:
         assert read(backend, uploaded) == data
 
 
+def test_a_marked_base_of_a_base_is_not_leaned_on_either() -> None:
+    """Every frame that a delta needs, however indirectly, must be in a pack that stays."""
+    backend = open_memory("bases")
+    store(domain_of(backend), FIRST)
+    (oldest,) = [info.key for info in backend.list("_mvs/data/all/packs")]
+    second = store(domain_of(backend), SECOND)
+    assert {pack.key for pack in content_of(second).leans} == {oldest}
+    backend.put(keys.mark("all", oldest.rpartition("/")[2]), b"")
+    third = text(edited(edited(LINES, 2), 3))
+    uploaded = store(domain_of(backend), third, hints=indexes_of(second))
+    assert oldest not in {pack.key for pack in (*content_of(uploaded).packs, *content_of(uploaded).leans)}
+    assert read(backend, uploaded) == third
+
+
+def test_damage_everywhere_is_warned_of_once(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    """However many bases turn out to be damaged, there is one warning, and all is stored plainly."""
+    (key,) = [info.key for info in backend.list("_mvs/data/all/packs")]
+    pack = bytearray(backend.get(key).data)
+    for at in range(100, len(pack) - 2000, 5000):
+        pack[at] ^= 1
+    backend.put(key, bytes(pack))
+    uploaded = store(domain_of(backend), SECOND)
+    assert stands_alone(backend, uploaded, SECOND)
+    assert len(warnings_of(caplog)) == 1
+
+
+def test_help_that_was_given_up_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a long file whose bases cannot be read, only the first part costs the attempt."""
+    faulty = FaultyBackend(open_memory("given up"))
+    data = bytearray(noise("long", 28 * MIB).hex().encode())
+    first = store(domain_of(faulty), bytes(data))
+    for at in range(0, len(data), 20_000):
+        data[at] ^= 1
+    faulty.calls.clear()
+    faulty.when(base_get, Fault.DENY)
+    uploaded = store(domain_of(faulty), bytes(data), hints=indexes_of(first))
+    faulty.clear()
+    assert 0 < len([call for call in faulty.calls if base_get(call)]) <= 3
+    assert content_of(uploaded).leans == ()
+    assert len(warnings_of(caplog)) == 1
+    assert read(faulty, uploaded) == data
+
+
 def test_missing_packs_are_never_leaned_on(backend: Backend) -> None:
     """An index that outlived its packs misleads nobody."""
     packs = [info.key for info in backend.list("_mvs/data/all/packs")]

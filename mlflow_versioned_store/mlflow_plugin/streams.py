@@ -22,7 +22,7 @@ except ImportError:
 
 from mlflow_versioned_store.store import Stream
 
-__all__ = ["KEPT_BYTES_MAX", "StreamUploadMixin", "log_async", "log_stream"]
+__all__ = ["KEPT_BYTES_MAX", "Stream", "StreamUploadMixin", "log_async", "log_stream"]
 
 KEPT_BYTES_MAX = 1 << 20
 _WAITING_BYTES_MAX = 8 << 20

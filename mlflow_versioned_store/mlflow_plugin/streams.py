@@ -1,16 +1,20 @@
-"""Request bodies: small ones are kept until they are complete, large ones are stored while they arrive.
+"""Request bodies: small ones are kept in memory until they are complete, large ones in a temporary file.
 
-Either way nothing is logged of an upload that breaks off: what was stored by then is not visible without a commit.
+One large one at a time is stored while it arrives, which is faster. Not more: a sender that stalls then holds part of
+the memory that all uploads of the process share, and two of them would hold up everybody else's.
+
+In no case is anything logged of an upload that breaks off: what was stored by then is not visible without a commit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 try:
     from mlflow.store.artifact.artifact_repo import StreamUploadMixin
@@ -26,8 +30,7 @@ __all__ = ["KEPT_BYTES_MAX", "Stream", "StreamUploadMixin", "log_async", "log_st
 
 KEPT_BYTES_MAX = 1 << 20
 _WAITING_BYTES_MAX = 8 << 20
-# Threads that wait for slow senders must not be those that serve everybody else's requests.
-_storing = ThreadPoolExecutor(32, thread_name_prefix="mvs-stream")
+_while_arriving = threading.BoundedSemaphore(1)
 
 Log = Callable[[bytes | Stream], None]
 
@@ -35,7 +38,22 @@ Log = Callable[[bytes | Stream], None]
 def log_stream(stream: BinaryIO, log: Log) -> None:
     """Give all of `stream` to `log`: as bytes where it is short, else as a stream."""
     head = _read_fully(stream, KEPT_BYTES_MAX + 1)
-    log(head if len(head) <= KEPT_BYTES_MAX else _Continued(head, stream))
+    if len(head) <= KEPT_BYTES_MAX:
+        log(head)
+    elif _while_arriving.acquire(blocking=False):
+        try:
+            log(_Continued(head, stream))
+        finally:
+            _while_arriving.release()
+    else:
+        file = _temporary_file()
+        try:
+            file.write(head)
+            shutil.copyfileobj(stream, file, length=KEPT_BYTES_MAX)
+        except BaseException:
+            file.close()
+            raise
+        _log_file(file, log)
 
 
 async def log_async(chunks: AsyncIterable[bytes], log: Log) -> None:
@@ -50,14 +68,48 @@ async def log_async(chunks: AsyncIterable[bytes], log: Log) -> None:
         kept.append(chunk)
         size += len(chunk)
         if size > KEPT_BYTES_MAX:
-            await _log_while_arriving(kept, arriving, log)
+            await _log_large(kept, arriving, log)
             return
     await asyncio.to_thread(log, b"".join(kept))
 
 
+async def _log_large(kept: list[bytes], arriving: AsyncIterable[bytes], log: Log) -> None:
+    if _while_arriving.acquire(blocking=False):
+        try:
+            await _log_while_arriving(kept, arriving, log)
+        finally:
+            _while_arriving.release()
+    else:
+        await _log_when_complete(kept, arriving, log)
+
+
+async def _log_when_complete(kept: list[bytes], arriving: AsyncIterable[bytes], log: Log) -> None:
+    file = _temporary_file()
+    try:
+        size = 0
+        async for chunk in arriving:
+            kept.append(chunk)
+            size += len(chunk)
+            if size >= KEPT_BYTES_MAX:
+                await asyncio.to_thread(file.writelines, kept)
+                kept, size = [], 0
+        await asyncio.to_thread(file.writelines, kept)
+    except BaseException:
+        file.close()
+        raise
+    # The thread closes the file itself: whoever waits for it may be cancelled before it is done.
+    await asyncio.to_thread(_log_file, file, log)
+
+
+def _log_file(file: BinaryIO, log: Log) -> None:
+    with file:
+        file.seek(0)
+        log(file)
+
+
 async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes], log: Log) -> None:
     feed = Feed()
-    logging = asyncio.get_running_loop().run_in_executor(_storing, log, feed)
+    logging = asyncio.create_task(asyncio.to_thread(log, feed))
     try:
         for chunk in kept:
             feed.put(chunk)
@@ -77,7 +129,7 @@ async def _log_while_arriving(kept: list[bytes], arriving: AsyncIterable[bytes],
     await logging
 
 
-async def _first_of(room: Awaitable[None], logging: asyncio.Future[None]) -> None:
+async def _first_of(room: Awaitable[None], logging: asyncio.Task[None]) -> None:
     waiting = asyncio.ensure_future(room)
     await asyncio.wait([waiting, logging], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -156,6 +208,10 @@ class _Continued:
             return self._rest.read(size)
         data, self._head = bytes(self._head[:size]), self._head[size:]
         return data
+
+
+def _temporary_file() -> BinaryIO:
+    return cast("BinaryIO", tempfile.TemporaryFile(prefix="mvs-"))
 
 
 def _read_fully(stream: BinaryIO, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Request bodies, kept until they are complete."""
+"""Request bodies: short ones kept until they are complete, long ones stored while they arrive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from mlflow_versioned_store.mlflow_plugin import streams
 from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
+from mlflow_versioned_store.store import Stream
 
 SIZES = [0, 1, streams.KEPT_BYTES_MAX, streams.KEPT_BYTES_MAX + 1, 20 * 1024 * 1024 + 7]
 
@@ -22,7 +23,7 @@ async def _chunks(data: bytes, size: int = 256 * 1024) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-def _read_all(body: bytes | streams.Stream) -> bytes:
+def _read_all(body: bytes | Stream) -> bytes:
     if isinstance(body, bytes):
         return body
     pieces = []
@@ -51,7 +52,7 @@ def test_a_large_body_is_stored_off_the_event_loop_while_it_arrives() -> None:
             ahead.append(at * 256 * 1024 - read)
             yield bytes(256 * 1024)
 
-    def slowly(body: bytes | streams.Stream) -> None:
+    def slowly(body: bytes | Stream) -> None:
         nonlocal read
         assert not isinstance(body, bytes)
         assert threading.current_thread() is not threading.main_thread()
@@ -63,11 +64,52 @@ def test_a_large_body_is_stored_off_the_event_loop_while_it_arrives() -> None:
     assert max(ahead) <= 10 * 1024 * 1024
 
 
+def test_senders_that_stall_hold_up_nobody_else(repository: VersionedArtifactRepository) -> None:
+    """Neither the threads of the event loop nor the memory that uploads share; they all arrive in the end."""
+
+    async def serve() -> None:
+        goes_on = asyncio.Event()
+
+        async def stalling() -> AsyncIterator[bytes]:
+            async for chunk in _chunks(os.urandom(12 * 1024 * 1024)):
+                yield chunk
+            await goes_on.wait()
+
+        log = repository.log_artifact_from_async_stream
+        stalled = [asyncio.create_task(log(stalling(), f"stalled-{n}.bin")) for n in range(8)]
+        await asyncio.sleep(0.1)
+        for size in (1000, 20 * 1024 * 1024):
+            await asyncio.wait_for(log(_chunks(os.urandom(size)), f"{size}.bin"), 60)
+        goes_on.set()
+        await asyncio.gather(*stalled)
+
+    asyncio.run(serve())
+    assert len(repository.list_artifacts()) == 10
+
+
+def test_large_bodies_at_once_come_back_whole() -> None:
+    """The one that is stored while it arrives, and those that wait in files; through both kinds of stream."""
+    data = [os.urandom(3 * 1024 * 1024 + n) for n in range(4)]
+    read: set[bytes] = set()
+    started = threading.Barrier(4, timeout=60)
+
+    def log(body: bytes | Stream) -> None:
+        started.wait()
+        read.add(_read_all(body))
+
+    async def all_of_them() -> None:
+        sync = (asyncio.to_thread(streams.log_stream, io.BytesIO(body), log) for body in data[:2])
+        await asyncio.gather(*sync, *(streams.log_async(_chunks(body), log) for body in data[2:]))
+
+    asyncio.run(all_of_them())
+    assert read == set(data)
+
+
 @pytest.mark.parametrize("size", [5, 3 * 1024 * 1024])
 def test_a_store_that_fails_ends_the_upload_with_its_error(size: int) -> None:
     """Also while the body still arrives; the sender is not left waiting."""
 
-    def refuse(_: bytes | streams.Stream) -> None:
+    def refuse(_: bytes | Stream) -> None:
         raise PermissionError("no")
 
     with pytest.raises(PermissionError, match="no"):

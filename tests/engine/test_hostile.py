@@ -240,6 +240,27 @@ def test_frames_that_lie(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_sound_chunks_of_something_else(size: int, tmp_path: Path) -> None:
+    """A version that points to whole, sound chunks of other content is damage: it is bound to its own bytes."""
+    store = new_store(open_memory("bound"))
+    mine, other = (random.Random(seed).randbytes(size) for seed in (1, 2))
+    store.root(ROOT).upload([Item("mine", mine)], context=CONTEXT)
+    store.root(ROOT).upload([Item("other", other)], context=CONTEXT)
+    mine_made, other_made = (commit.changes[0] for commit in reversed(list(store.root(ROOT).history())))
+    at = other_made.entries[0].at
+    if isinstance(at, dict):
+        at = at | {"tree": mine_made.entries[0].at["tree"]}
+    frames_of_other = bytes(log_of(store, ROOT).frames(2, 0)) if other_made.frames else b""
+    commit_entry(store, ROOT, "mixed", mine, at, content=other_made.content, frames=frames_of_other)
+    root = anew(store)
+    (version,) = root.versions("mixed")
+    for attempt in (ways(root, version, tmp_path)[0], ways(root, version, tmp_path)[2]):
+        with pytest.raises(Damaged, match="mixed@@v1"):
+            attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
 def planted_pack(store: Store, body: bytes, directory: bytes | None = None) -> PackName:
     """Write a pack with `body` as its frames, and any directory, and return its name."""
     if directory is None:

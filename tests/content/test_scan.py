@@ -201,6 +201,26 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path, monkeypatch: 
     assert scanner.scanned[0].sha256 == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.parametrize("after", [0, 1, 6])
+def test_a_stream_that_fails_fails_the_upload(after: int) -> None:
+    """Its own error comes through, however much was stored by then; nothing is taken for its end."""
+
+    class Broken:
+        """A stream that breaks off after a few reads."""
+
+        reads = 0
+
+        def read(self, size: int, /) -> bytes:
+            """Give what is asked for, for a while."""
+            self.reads += 1
+            if self.reads > after:
+                raise ConnectionResetError("the client is gone")
+            return noise(self.reads, size)
+
+    with pytest.raises(ConnectionResetError, match="the client is gone"):
+        store(domain_of(open_memory("broken")), Broken())
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder"])
 def test_what_is_no_file_is_an_error_that_names_it(tmp_path: Path, kind: str) -> None:
     """A path that is not there, or is a folder, is never an empty file."""

@@ -135,6 +135,11 @@ def edit_rows(rows: list[bytes], seed: int, *, insertions: int = 0, deletions: i
     return edited
 
 
+def edit_file(path: Path, seed: int, *, insertions: int, deletions: int) -> None:
+    """Edits the table in a file as `edit_rows` does."""
+    write_rows(path, edit_rows(read_rows(path), seed, insertions=insertions, deletions=deletions))
+
+
 def read_rows(path: Path) -> list[bytes]:
     """The rows of a table, without its header."""
     return path.read_bytes().splitlines()[1:]

@@ -37,7 +37,7 @@ def all_at_once(*work: Callable[[], object]) -> list[BaseException]:
         except BaseException as error:  # noqa: BLE001 - told to the test
             failures.append(error)
 
-    threads = [threading.Thread(target=run, args=(one,)) for one in work]
+    threads = [threading.Thread(target=run, args=(one,), daemon=True) for one in work]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -64,7 +64,7 @@ def test_threads_that_read_the_same_directory_do_not_wear_out_the_memory(monkeyp
         return read_span(*args)
 
     monkeypatch.setattr(fetch, "read_span", together)
-    threads = [threading.Thread(target=known.load, args=(names[:1],)) for _ in range(4)]
+    threads = [threading.Thread(target=known.load, args=(names[:1],), daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -92,7 +92,8 @@ def test_it_does_not_wait_for_those_who_wait_for_it(faulty: FaultyBackend, monke
     monkeypatch.setattr(whole_objects, "memory", lambda: small)
     taken = small.transfers.take(small.transfers.total)
     readers = [
-        threading.Thread(target=whole(faulty).read, args=(MemorySink(len(DATA)), lambda _: None)) for _ in range(20)
+        threading.Thread(target=whole(faulty).read, args=(MemorySink(len(DATA)), lambda _: None), daemon=True)
+        for _ in range(20)
     ]
     for reader in readers:
         reader.start()

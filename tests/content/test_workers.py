@@ -103,7 +103,7 @@ def test_a_budget_is_never_overdrawn(wishes: list[int]) -> None:
             out -= taken
         budget.give(taken)
 
-    threads = [threading.Thread(target=work, args=(wanted,)) for wanted in wishes]
+    threads = [threading.Thread(target=work, args=(wanted,), daemon=True) for wanted in wishes]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -117,7 +117,7 @@ def test_a_request_larger_than_the_budget_gets_all_of_it() -> None:
     """Nothing waits for more than there is."""
     budget = Budget(100)
     with budget.held(1 << 60):
-        waiting = threading.Thread(target=lambda: budget.give(budget.take(1)))
+        waiting = threading.Thread(target=lambda: budget.give(budget.take(1)), daemon=True)
         waiting.start()
         waiting.join(0.05)
         assert waiting.is_alive()

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from mlflow_versioned_store import __version__
 from mlflow_versioned_store.errors import AccessDenied, InvalidInput, Unavailable, Unsupported, VersionedStoreError
 
 _EXIT_CODES: tuple[tuple[type[VersionedStoreError], int], ...] = (
@@ -22,7 +23,7 @@ _EXIT_CODES: tuple[tuple[type[VersionedStoreError], int], ...] = (
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="mlflow-versioned-store")
+@click.version_option(__version__, prog_name="mlflow-versioned-store")
 def main() -> None:
     """Look after versioned stores."""
 

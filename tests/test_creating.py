@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import mlflow_versioned_store
 from mlflow_versioned_store import creating, finding
 from mlflow_versioned_store.__main__ import main
 from mlflow_versioned_store.artifact_root import Item
@@ -255,6 +256,14 @@ def test_init_fails_in_one_clear_line(
     assert exit_code == code
     assert output.startswith("Error: ")
     assert output.count("\n") == 1
+
+
+def test_the_command_tells_its_version_and_what_it_does() -> None:
+    """`--version` and `--help` need no store, no network and no metadata of an installed package."""
+    assert command("--version") == (0, f"mlflow-versioned-store, version {mlflow_versioned_store.__version__}\n")
+    code, output = command("init", "--help")
+    assert code == 0
+    assert "--dedup-scope" in output
 
 
 def test_init_runs_as_a_module(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mlflow_versioned_store.errors import OutcomeUnknown
 from mlflow_versioned_store.store import Store, open_store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
-from mlflow_versioned_store.testing.faults import Crash, Fault, FaultyBackend
+from mlflow_versioned_store.testing.faults import Call, Crash, Fault, FaultyBackend
 from tests.engine.uploads import (
     CONTEXT,
     INLINE,
@@ -35,7 +35,11 @@ from tests.engine.uploads import (
 URI = f"versioned-memory://crashes/{ROOT}"
 
 
-UPLOADS = [pytest.param(INLINE, id="inline"), pytest.param(PACKED, id="packed")]
+UPLOADS = [
+    pytest.param(INLINE, "60", id="inline"),
+    pytest.param(PACKED, "60", id="packed"),
+    pytest.param(PACKED, "0", id="staged"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +76,13 @@ def test_the_uploads_make_all_kinds_of_requests() -> None:
     assert any(leans), "nothing became a delta"
 
 
-@pytest.mark.parametrize("contents", UPLOADS)
+@pytest.mark.parametrize(("contents", "stage_seconds"), UPLOADS)
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
-def test_a_crash_at_any_request_of_an_upload(contents: dict[str, bytes], fault: Fault) -> None:
+def test_a_crash_at_any_request_of_an_upload(
+    contents: dict[str, bytes], stage_seconds: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a crash at any request the old versions read, all or nothing is new, and a retry makes one new version."""
+    monkeypatch.setenv("MVS_STAGE_SECONDS", stage_seconds)
     after = OLD | contents
     for number in count(1):
         container = with_old_versions()
@@ -98,10 +105,13 @@ def test_a_crash_at_any_request_of_an_upload(contents: dict[str, bytes], fault: 
     assert number > 3
 
 
-@pytest.mark.parametrize("contents", UPLOADS)
+@pytest.mark.parametrize(("contents", "stage_seconds"), UPLOADS)
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.THROTTLE])
-def test_a_lost_answer_at_any_request_of_an_upload(contents: dict[str, bytes], fault: Fault) -> None:
+def test_a_lost_answer_at_any_request_of_an_upload(
+    contents: dict[str, bytes], stage_seconds: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever answer is lost or refused, the upload itself succeeds and makes exactly one new version."""
+    monkeypatch.setenv("MVS_STAGE_SECONDS", stage_seconds)
     for number in count(1):
         container = with_old_versions()
         store, faulty = faulty_client(container)
@@ -118,7 +128,36 @@ def test_a_lost_answer_at_any_request_of_an_upload(contents: dict[str, bytes], f
     assert number > 3
 
 
-def _nth(number: int, *, creates: bool) -> Callable[..., bool]:
+@pytest.mark.parametrize("fault", [Fault.DENY, Fault.CORRUPT, Fault.TRUNCATE, Fault.MISSING])
+def test_help_that_fails_at_any_request_costs_only_space(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever else than packs and log is denied, damaged or missing, the upload succeeds with one warning at most."""
+    tried = set()
+    for number in count(1):
+        container = with_old_versions()
+        store, faulty = faulty_client(container)
+        before = len(faulty.calls)
+        faulty.when(_nth_help(before + number), fault)
+        caplog.clear()
+        store.root(ROOT).upload(items(PACKED), context=CONTEXT)
+        assert contents_of(container) == OLD | PACKED
+        assert numbers(container, PACKED) == one_new_version(PACKED)
+        assert len(caplog.records) <= 1, [record.getMessage() for record in caplog.records]
+        invariants.check_all(client(container), ROOT)
+        if len(faulty.calls) - before < number:
+            break
+        tried.add(faulty.calls[before + number - 1].verb)
+    assert tried >= {"get", "put", "list"}
+
+
+def _nth_help(number: int) -> Callable[[Call], bool]:
+    def picks(call: Call) -> bool:
+        is_needed = f"_mvs/log/{ROOT}" in call.key or (call.verb == "put" and "/packs/" in call.key)
+        return call.number == number and not is_needed
+
+    return picks
+
+
+def _nth(number: int, *, creates: bool) -> Callable[[Call], bool]:
     return lambda call: call.number == number and (creates or not call.create)
 
 

@@ -141,13 +141,13 @@ def test_without_marks_nothing_may_be_leaned_on(faulty: FaultyBackend, fault: Fa
 
 
 def test_slow_marks_are_not_waited_for(faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help may take two seconds, here a tenth; a slow HEAD refuses its pack, a slow LIST all."""
-    monkeypatch.setattr(sightings, "HELP_SECONDS", 0.1)
+    """Help may take two seconds, here half of one; a slow HEAD refuses its pack, a slow LIST all."""
+    monkeypatch.setattr(sightings, "HELP_SECONDS", 0.5)
     seen = Sightings(faulty)
-    faulty.when(lambda call: call.key == PACKS[0].key, 1.0)
+    faulty.when(lambda call: call.key == PACKS[0].key, 2.0)
     assert seen.unusable(PACKS) == {PACKS[0]}
     faulty.clear()
-    faulty.when(lambda call: call.verb == "list", 1.0)
+    faulty.when(lambda call: call.verb == "list", 2.0)
     with pytest.raises(VersionedStoreError, match="longer than"):
         Sightings(faulty).unusable(PACKS)
 

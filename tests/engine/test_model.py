@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from mlflow_versioned_store.artifact_root import Folder, Item
+from mlflow_versioned_store.artifact_root import Folder, Item, Stored
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.files import FilesBackend
 from mlflow_versioned_store.backends.memory import open_memory
@@ -23,6 +25,7 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
+from mlflow_versioned_store.testing.faults import Crash, Fault, FaultyBackend
 from mlflow_versioned_store.testing.models import Content, RootModel
 from tests.servers.s3 import S3Server
 
@@ -30,11 +33,12 @@ ROOT = f"1/{'a' * 32}/artifacts"
 PATHS = ("a", "a/b", "a/b/c.csv", "a-b", "d/e.txt", "d/ü ö.bin", "deep/er/and/deeper", "z@v1")
 CLIENTS = st.sampled_from([0, 1])
 # Small ones travel in the commit, large ones in packs; those made by an edit share chunks or become deltas.
+SEEDS = st.integers(0, 3)
 SIZES = st.sampled_from([0, 1, 1000, 70_000, 400_000])
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two clients of one store, in turn, beside the model of one artifact root."""
+    """Two clients of one store, in turn and at once, beside the model of one artifact root."""
 
     open_backend: Callable[[], Backend]
 
@@ -43,6 +47,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.container = type(self).open_backend()
         self.roots = [new_store(self.container, "s").root(ROOT), client(self.container, "s").root(ROOT)]
         self.model = RootModel()
+        self.uploads_at_once = 0
         self.folder = tempfile.mkdtemp(prefix="mvs-model-")
 
     def teardown(self) -> None:
@@ -54,7 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
         finally:
             shutil.rmtree(self.folder)
 
-    @rule(by=CLIENTS, path=st.sampled_from(PATHS), size=SIZES, seed=st.integers(0, 3))
+    @rule(by=CLIENTS, path=st.sampled_from(PATHS), size=SIZES, seed=SEEDS)
     def upload_new(self, by: int, path: str, size: int, seed: int) -> None:
         """Upload content; with few seeds the same comes again, here and at other paths."""
         self._upload(by, {path: random.Random(seed).randbytes(size)})
@@ -88,6 +93,45 @@ class StoreMachine(RuleBasedStateMachine):
         """Upload what a path once held, or holds."""
         path, number = data.draw(st.sampled_from(self._files()))
         self._upload(by, {path: self.model.content(path, number)})
+
+    @rule(path=st.sampled_from(PATHS), same=st.booleans(), size=st.sampled_from([10, 70_000]))
+    def upload_at_once(self, path: str, size: int, *, same: bool) -> None:
+        """Let both clients upload at the same time, to one path or two; the log says who was first."""
+        # New contents of one size: whoever is first, what can be drawn afterwards is the same.
+        self.uploads_at_once += 1
+        paths = (path, path if same else f"{path}.d/at once")
+        contents = [
+            {path: random.Random(f"{by} {self.uploads_at_once}").randbytes(size)} for by, path in enumerate(paths)
+        ]
+
+        def upload(by: int) -> list[Stored]:
+            items = [Item(path, content) for path, content in contents[by].items()]
+            return self.roots[by].upload(items, context=Context(extra={"by": str(by)}))
+
+        with ThreadPoolExecutor(2) as pool:
+            stored = list(pool.map(upload, (0, 1)))
+        history = client(self.container, "s").root(ROOT).history()
+        second, first = (int(commit.changes[0].context["by"]) for commit, _ in zip(history, range(2), strict=False))
+        for by in (first, second):
+            assert stored[by] == self.model.upload(contents[by])
+
+    @rule(path=st.sampled_from(PATHS), size=st.sampled_from([0, 1, 1000]), at=st.integers(1, 7), after=st.booleans())
+    def crash(self, path: str, size: int, at: int, *, after: bool) -> None:
+        """Let a third client die at some request of a small upload: all of it happened, or nothing."""
+        faulty = FaultyBackend(self.container)
+        root = client(faulty, "s").root(ROOT)
+        contents: dict[str, Content] = {path: random.Random(at).randbytes(size), f"{path}.d/beside": b"%d" % at}
+        faulty.at(at, Fault.CRASH_AFTER if after else Fault.CRASH_BEFORE)
+        with contextlib.suppress(Crash):
+            root.upload([Item(*item) for item in contents.items()], context=Context())
+        number = next((commit.number for commit in client(self.container, "s").root(ROOT).history()), 0)
+        if number > len(self.model.commits):
+            self.model.upload(contents)
+
+    @rule(by=CLIENTS)
+    def forget(self, by: int) -> None:
+        """Let a client begin anew, with nothing cached."""
+        self.roots[by] = client(self.container, "s").root(ROOT)
 
     @rule(by=CLIENTS, path=st.sampled_from((*PATHS, "d", "deep", "nothing", "")))
     def delete(self, by: int, path: str) -> None:
@@ -150,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _files(self) -> list[tuple[str, int]]:
         return [
             (path, number)
-            for path, contents in self.model.versions.items()
+            for path, contents in sorted(self.model.versions.items())
             for number, content in enumerate(contents, 1)
             if content is not None
         ]

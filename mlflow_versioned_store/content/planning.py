@@ -129,13 +129,7 @@ class _Planner:
         before, new = self._before, self._new
         if not self._delta:
             yield from ((chunk, None) for chunk in new)
-        elif (
-            before is not None
-            and end is not None
-            and before.rows is end.rows
-            and 0 < end.at - before.at <= _ALIGNED_MAX
-        ):
-            old = before.rows[before.at + 1 : end.at + 1]
+        elif old := _between(before, end):
             pieces = align(new, old, self._digest)
             # Pieces that could not be aligned still end alike.
             shift = max(0, len(old) - len(pieces)) if pieces == new else 0
@@ -165,8 +159,11 @@ class _Planner:
         self._decisions.append(Decision(chunk, placed, Job(chunk, placed, usable)))
 
 
-def _close(before: Spot, end: Spot) -> bool:
-    return before.rows is end.rows and 0 < end.at - before.at <= _ALIGNED_MAX
+def _between(before: Spot | None, end: Spot | None) -> Sequence[Placed]:
+    """Return the old chunks behind `before` up to `end`, where both are places of one index and near each other."""
+    if before is None or end is None or before.rows is not end.rows or end.at - before.at > _ALIGNED_MAX:
+        return ()
+    return before.rows[before.at + 1 : end.at + 1]
 
 
 def _drop_scattered(segment: Segment, found: list[Spot | None]) -> None:

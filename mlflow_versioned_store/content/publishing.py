@@ -33,6 +33,9 @@ class Document:
         self._starts: list[tuple[int, Scanned]] = []
         self.raw = 0
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def add(self, placed: Placed, source: Scanned, *, new: bool) -> None:
         """Note the next chunk, the source it is of, and whether this upload stored it."""
         if not self._starts or self._starts[-1][1] is not source:

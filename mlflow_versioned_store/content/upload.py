@@ -38,6 +38,8 @@ INLINE_RAW_MAX = 256 << 10
 INLINE_STORED_MAX = 64 << 10
 _LANE_BYTES = 48 << 20
 _SMALL_BYTES = 2 << 20
+# An index of more rows would be larger than readers accept.
+_STAGED_ROWS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,8 @@ class _PackedUpload:
             self._leans[place.pack] = None
 
     def _stage_is_due(self, staging: Staging) -> bool:
-        return self._document.raw >= staging.size or elapsed() - self._staged_at >= staging.seconds
+        long_ago = elapsed() - self._staged_at >= staging.seconds
+        return long_ago or self._document.raw >= staging.size or len(self._document) >= _STAGED_ROWS
 
     def _stage(self, staging: Staging) -> None:
         packs = self._writer.finish()

@@ -89,6 +89,8 @@ class Store:
         self._marker = found.marker
         self._roots: OrderedDict[str, ArtifactRoot] = OrderedDict()
         self._lock = fork_safe_lock()
+        # Whoever comes while the settings are read waits for them: one request, and one warning.
+        self._settings_lock = fork_safe_lock()
         self._settings: Settings | None = None
         self._settings_until = 0.0
         self._sightings = Sightings(self._backend)
@@ -135,21 +137,10 @@ class Store:
         Raises:
             Unsupported: The store needs a newer release.
         """
-        known = self._settings
-        if known is not None and elapsed() < self._settings_until:
-            return known
-        try:
-            read = looking_up.submit(read_settings, self.settings_log)
-            settings, until = read.result(timeout=HELP_SECONDS), math.inf
-        except Unsupported:
-            raise
-        except (VersionedStoreError, TimeoutError) as error:
-            reason = str(error) or f"it took longer than {HELP_SECONDS:g} s"
-            _log.warning("Storing plainly, since the settings of %s cannot be read: %s", self.location, reason)
-            settings, until = PLAIN, elapsed() + _PLAIN_SECONDS
-        check_features(settings.needs_to_read, self.location, "read")
-        self._settings, self._settings_until = settings, until
-        return settings
+        with self._settings_lock:
+            if self._settings is None or elapsed() >= self._settings_until:
+                self._settings, self._settings_until = self._read_settings()
+            return self._settings
 
     def place(self, path: str) -> Place:
         """Split a path of the store into artifact root and rest."""
@@ -194,6 +185,19 @@ class Store:
             dedup=dedup,
             delta=dedup and settings.delta and switch("MVS_DELTA"),
         )
+
+    def _read_settings(self) -> tuple[Settings, float]:
+        """Return the settings and until when they count."""
+        try:
+            settings = looking_up.submit(read_settings, self.settings_log).result(timeout=HELP_SECONDS)
+        except Unsupported:
+            raise
+        except (VersionedStoreError, TimeoutError) as error:
+            reason = str(error) or f"it took longer than {HELP_SECONDS:g} s"
+            _log.warning("Storing plainly, since the settings of %s cannot be read: %s", self.location, reason)
+            return PLAIN, elapsed() + _PLAIN_SECONDS
+        check_features(settings.needs_to_read, self.location, "read")
+        return settings, math.inf
 
     def _domain_name(self, settings: Settings, artifact_root: str) -> str:
         scope = "all" if settings.dedup_scope == "store" else f"experiment-{artifact_root.split('/', 1)[0]}"

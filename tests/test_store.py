@@ -7,19 +7,22 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlflow_versioned_store import keys
+from mlflow_versioned_store import store as store_module
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, Item, Stored
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.content.clock import elapsed
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed, SourceChanged, Unavailable, Unsupported
-from mlflow_versioned_store.settings import change_settings
+from mlflow_versioned_store.settings import PLAIN, Settings, change_settings
 from mlflow_versioned_store.store import Store, open_store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
@@ -311,6 +314,28 @@ def test_settings_that_cannot_be_read_only_cost_space(
     assert len(packs(store)) == 3
     faulty.clear()
     invariants.check_all(client(faulty), NEIGHBOUR)
+
+
+def test_threads_are_warned_once(faulty: FaultyBackend, caplog: pytest.LogCaptureFixture) -> None:
+    """Many threads that need the settings at once read them once, and warn once where that fails."""
+    faulty.when(lambda call: call.key.startswith(keys.SETTINGS_LOG), 0.2)
+    faulty.when(lambda call: call.key.startswith(keys.SETTINGS_LOG), Fault.DENY)
+    store = client(faulty)
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(lambda _: store.settings, range(16))) == {PLAIN}
+    assert len(caplog.records) == 1
+    assert sum(call.key.startswith(keys.SETTINGS_LOG) for call in faulty.calls) == 1
+
+
+def test_settings_are_tried_again_later(faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment of trouble does not turn deduplication off for the life of a server."""
+    faulty.when(lambda call: call.key.startswith(keys.SETTINGS_LOG), Fault.REFUSED)
+    store = client(faulty)
+    assert store.settings == PLAIN
+    faulty.clear()
+    assert store.settings == PLAIN
+    monkeypatch.setattr(store_module, "elapsed", lambda: elapsed() + 3600)
+    assert store.settings == Settings()
 
 
 def test_damaged_settings_only_cost_space(store: Store, caplog: pytest.LogCaptureFixture) -> None:

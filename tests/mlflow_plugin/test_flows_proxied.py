@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,18 +61,27 @@ def server(folder: Path, destination: str, tracking_database: Path) -> Iterator[
         server.stop()
 
 
-@pytest.fixture
-def run_id(server: TrackingServer) -> Iterator[str]:
-    """An active run of a client that knows only the server's address."""
+@contextmanager
+def _client_of(server: TrackingServer) -> Iterator[None]:
+    """Make this process a client that knows only the server's address."""
     previous = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(server.uri)
     mlflow.set_registry_uri(server.uri)
-    mlflow.set_experiment(experiment_id=server.new_experiment())
-    yield str(mlflow.start_run().info.run_id)
-    while mlflow.active_run() is not None:
-        mlflow.end_run()
-    mlflow.set_tracking_uri(previous[0])
-    mlflow.set_registry_uri(previous[1])
+    try:
+        yield
+    finally:
+        while mlflow.active_run() is not None:
+            mlflow.end_run()
+        mlflow.set_tracking_uri(previous[0])
+        mlflow.set_registry_uri(previous[1])
+
+
+@pytest.fixture
+def run_id(server: TrackingServer) -> Iterator[str]:
+    """An active run of a client."""
+    with _client_of(server):
+        mlflow.set_experiment(experiment_id=server.new_experiment())
+        yield str(mlflow.start_run().info.run_id)
 
 
 @pytest.fixture
@@ -228,11 +238,10 @@ def test_gunicorn_may_load_the_application_before_it_forks(tracking_database: Pa
         tmp_path, tracking_database, f"versioned-file://{tmp_path / 'store'}", workers=2, arguments=arguments
     )
     try:
-        run_id = server.new_run()
-        for text in ("old", "new"):
-            server.client.log_text(run_id, text, "note.txt")
-        parameters = {"run_uuid": run_id, "path": "note.txt@v1"}
-        answer = requests.get(f"{server.uri}/get-artifact", params=parameters, timeout=60)
+        with _client_of(server), mlflow.start_run() as run:
+            for text in ("old", "new"):
+                mlflow.log_text(text, "note.txt")
+            path = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="note.txt@v1")
     finally:
         server.stop()
-    assert (answer.status_code, answer.text) == (200, "old")
+    assert Path(path).read_text() == "old"

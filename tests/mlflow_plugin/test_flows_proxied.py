@@ -63,10 +63,11 @@ def server(folder: Path, destination: str, tracking_database: Path) -> Iterator[
 
 @contextmanager
 def _client_of(server: TrackingServer) -> Iterator[None]:
-    """Make this process a client that knows only the server's address."""
+    """Make this process a client that knows only the server's address, in an experiment of its own."""
     previous = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(server.uri)
     mlflow.set_registry_uri(server.uri)
+    mlflow.set_experiment(experiment_id=server.new_experiment())
     try:
         yield
     finally:
@@ -80,7 +81,6 @@ def _client_of(server: TrackingServer) -> Iterator[None]:
 def run_id(server: TrackingServer) -> Iterator[str]:
     """An active run of a client."""
     with _client_of(server):
-        mlflow.set_experiment(experiment_id=server.new_experiment())
         yield str(mlflow.start_run().info.run_id)
 
 

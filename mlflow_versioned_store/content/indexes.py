@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,8 @@ from mlflow_versioned_store.errors import Damaged
 
 INDEX_BYTES_MAX = 64 << 20
 _VERSION = 1
+# Of chunks that end alike, one this near to its place is taken for the one that sat there.
+_NEAR_BYTES = 256 << 10
 _UINT32 = 1 << 32
 
 
@@ -112,16 +115,32 @@ class Index:
         """Tell whether a chunk has this digest, or ends with the same 64 bytes."""
         return digest in self._by_digest or tail in self._by_tail
 
-    def by_tail(self, tail: int, expected: int) -> int | None:
-        """Return the position of the chunk nearest to `expected` that ends with the same 64 bytes.
+    def by_tail(self, tail: int) -> int | None:
+        """Return the position of the only chunk that ends with the same 64 bytes; None where there are several."""
+        positions = self._by_tail.get(tail, ())
+        return positions[0] if len(positions) == 1 else None
+
+    def by_tail_near(self, tail: int, behind: int, distance: int) -> int | None:
+        """Return the position of a chunk that ends with the same 64 bytes, near to where it is expected.
 
         Where bytes repeat, as in tables with few values, many chunks end alike.
+
+        Args:
+            tail: The tail fingerprint.
+            behind: The position of the last chunk that is matched already; −1 for none.
+            distance: How many bytes behind the end of that one it is expected to end.
         """
         positions = self._by_tail.get(tail)
         if positions is None:
             return None
-        at = bisect_left(positions, expected)
-        return min(positions[max(0, at - 1) : at + 1], key=lambda position: abs(position - expected))
+        expected = (self._ends[behind] if behind >= 0 else 0) + distance
+        at = bisect_left(positions, expected, key=self._ends.__getitem__)
+        nearest = min(positions[max(0, at - 1) : at + 1], key=lambda position: abs(self._ends[position] - expected))
+        return nearest if abs(self._ends[nearest] - expected) <= _NEAR_BYTES else None
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(row.raw for row in self.rows))
 
     def by_start(self, digest: bytes) -> FileRows | None:
         """Return a large file that starts with the chunk with this digest."""

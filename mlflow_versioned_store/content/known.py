@@ -120,19 +120,20 @@ class Known:
                 return file, index.rows[file.first : file.first + file.length]
         return None
 
-    def ending_alike(self, tail: int, before: Spot | None, distance: int) -> Spot | None:
-        """Return a stored chunk that ends with the same 64 bytes.
-
-        Args:
-            tail: The tail fingerprint.
-            before: A place that is matched already; of several chunks that end alike the nearest behind it is meant.
-            distance: How many chunks behind that place it is expected.
-        """
+    def ending_alike(self, tail: int) -> Spot | None:
+        """Return the only stored chunk of an index that ends with the same 64 bytes."""
         for index in self._indexes.values():
-            follows = before is not None and before.rows is index.rows
-            at = index.by_tail(tail, before.at + distance if before is not None and follows else 0)
+            at = index.by_tail(tail)
             if at is not None and self.is_usable(index.rows[at]):
                 return Spot(index.rows, at)
+        return None
+
+    def ending_alike_near(self, tail: int, before: Spot, distance: int) -> Spot | None:
+        """Return a stored chunk that ends with the same 64 bytes about `distance` bytes behind `before`."""
+        for index in self._indexes.values():
+            if index.rows is before.rows:
+                at = index.by_tail_near(tail, before.at, distance)
+                return Spot(index.rows, at) if at is not None and self.is_usable(index.rows[at]) else None
         return None
 
     def is_usable(self, row: Placed) -> bool:

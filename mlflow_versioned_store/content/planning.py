@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +23,7 @@ from mlflow_versioned_store.content.scan import Chunk, Segment
 
 # A run of old chunks shorter than this, alone between new ones, would cost every reader a request of its own.
 _RUN_BYTES_MIN = 256 << 10
-_ALIGNED_MAX = 16
+_ALIGNED_MAX = 64
 _PIECE_BYTES_MAX = 512 << 10
 
 
@@ -34,9 +35,23 @@ class Decision(msgspec.Struct, eq=False, gc=False):
     job: Job | None = None
 
 
+class Plan(NamedTuple):
+    """What becomes of a segment.
+
+    Args:
+        decisions: One a chunk, in order.
+        place: The place among the stored chunks where they end.
+        carried: New chunks at the end that belong before the next segment: what follows tells where they sit.
+    """
+
+    decisions: list[Decision]
+    place: Spot | None
+    carried: list[Chunk]
+
+
 def plan(
-    segment: Segment, known: Known, digest: Digest, before: Spot | None, *, delta: bool
-) -> tuple[list[Decision], Spot | None]:
+    segment: Segment, known: Known, digest: Digest, before: Spot | None, *, delta: bool, final: bool = False
+) -> Plan:
     """Decide on the chunks of a segment, in order; those to be stored become known at once.
 
     Args:
@@ -45,16 +60,14 @@ def plan(
         digest: The store's digest function, for chunks that are cut anew.
         before: The place among the stored chunks where the segment before ended.
         delta: Look for predecessors.
-
-    Returns:
-        One decision a chunk, and the place where this segment ends.
+        final: No segment follows, so nothing is carried.
     """
     found = [known.find(chunk.digest) for chunk in segment.chunks]
     _drop_scattered(segment, found)
     planner = _Planner(known, digest, before, delta=delta)
     for chunk, match in zip(segment.chunks, found, strict=True):
         planner.add(chunk, match)
-    return planner.finish()
+    return planner.finish(final=final)
 
 
 def leaned_on(decisions: Sequence[Decision], known: Known) -> set[PackName]:
@@ -93,6 +106,7 @@ class _Planner:
         self._decisions: list[Decision] = []
         self._new: list[Chunk] = []
         self._before = before
+        self._far: Spot | None = None
 
     def add(self, chunk: Chunk, match: Spot | None) -> None:
         """Take the next chunk and the stored one that it equals."""
@@ -108,14 +122,28 @@ class _Planner:
         self._new.append(chunk)
         if not self._delta:
             self._settle(None)
-        elif ending := self._known.ending_alike(chunk.tail, self._before, len(self._new)):
+        elif ending := self._sync(chunk):
             self._settle(ending)
 
-    def finish(self) -> tuple[list[Decision], Spot | None]:
-        """Return all decisions and the place where they end."""
+    def _sync(self, chunk: Chunk) -> Spot | None:
+        """Return the old chunk that ends where the last new one does, if that is certain enough."""
+        if self._before is not None:
+            distance = sum(len(new.data) for new in self._new)
+            if near := self._known.ending_alike_near(chunk.tail, self._before, distance):
+                return near
+        # Far away, bytes may repeat by chance. Two old chunks in a row are no chance.
+        far = self._known.ending_alike(chunk.tail)
+        last, self._far = self._far, far
+        follows = far is not None and last is not None and far.rows is last.rows and far.at == last.at + 1
+        return far if follows or self._before is None else None
+
+    def finish(self, *, final: bool) -> Plan:
+        """Return all decisions, the place where they end, and what is left to decide with the next segment."""
+        if not final and self._delta and self._before is not None and len(self._new) <= _ALIGNED_MAX:
+            return Plan(self._decisions, self._before, self._new)
         if self._new:
             self._settle(None)
-        return self._decisions, self._before
+        return Plan(self._decisions, self._before, [])
 
     def _settle(self, end: Spot | None) -> None:
         """Decide on the new chunks; the last of them sits where the old one at `end` did, if there is one."""

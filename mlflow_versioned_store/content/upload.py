@@ -29,7 +29,7 @@ from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_o
 from mlflow_versioned_store.content.packs import PackName
 from mlflow_versioned_store.content.planning import Decision
 from mlflow_versioned_store.content.publishing import Document
-from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanned, Scanner, Segment, Source, size_up_to
+from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanned, Scanner, Segment, Source, size_up_to
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
@@ -157,16 +157,19 @@ class _PackedUpload:
         self._old_packs: set[PackName] = set()
         self._document = Document()
         self._place: Spot | None = None
+        self._carried: list[Chunk] = []
         self._size = 0
         self._staged_indexes: list[IndexName] = []
         self._staged_at = elapsed()
 
-    def store(self, segment: Segment) -> None:
-        """Store the chunks of a segment and note where each file's went."""
+    def store(self, segment: Segment, *, final: bool = False) -> None:
+        """Store the chunks of a segment and note where each file's went; the last few may wait for the next one."""
+        if segment.chunks:
+            self._known.learn(segment)
+        segment.chunks[:0] = self._carried
         if not segment.chunks:
             return
-        self._known.learn(segment)
-        decisions = self._plan(segment)
+        decisions = self._plan(segment, final=final)
         jobs = [decision.job for decision in decisions if decision.job is not None]
         encoded = encoding.encode(self._domain, jobs, self._bases(jobs), self._known.give_up)
         for decision in decisions:
@@ -179,6 +182,7 @@ class _PackedUpload:
 
     def finish(self, scanned: list[Scanned]) -> Uploaded:
         """Wait for the packs, start index and hooks, and return what the commit needs."""
+        self.store(Segment(), final=True)
         self._writer.finish()
         if lost := self._domain.sightings.unusable(self._old_packs):
             raise Unavailable(f"{len(lost)} packs that this upload leans on were collected meanwhile; log it again.")
@@ -191,10 +195,10 @@ class _PackedUpload:
             _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside
         )
 
-    def _plan(self, segment: Segment) -> list[Decision]:
+    def _plan(self, segment: Segment, *, final: bool) -> list[Decision]:
         while True:
-            decisions, place = planning.plan(
-                segment, self._known, self._domain.digest, self._place, delta=self._domain.delta
+            decisions, place, carried = planning.plan(
+                segment, self._known, self._domain.digest, self._place, delta=self._domain.delta, final=final
             )
             packs = planning.leaned_on(decisions, self._known)
             try:
@@ -204,7 +208,7 @@ class _PackedUpload:
                 refused = packs
             if not refused:
                 self._old_packs |= packs
-                self._place = place
+                self._place, self._carried = place, carried
                 return decisions
             self._known.refuse(refused)
             self._known.disown(decision.placed for decision in decisions if decision.job is not None)

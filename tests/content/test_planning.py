@@ -34,7 +34,7 @@ def known_with(data: bytes, *, dedup: bool = True) -> Known:
 
 def decisions_on(data: bytes, known: Known, *, delta: bool = True) -> list[Decision]:
     """Return what is decided on a file; its bytes are all there, in order."""
-    decisions, _ = plan(segment_of(data), known, BLAKE3, None, delta=delta)
+    decisions = plan(segment_of(data), known, BLAKE3, None, delta=delta, final=True).decisions
     assert b"".join(decision.chunk.data for decision in decisions) == data
     for decision in decisions:
         assert decision.placed.digest == BLAKE3(decision.chunk.data)

@@ -27,6 +27,9 @@ from mlflow_versioned_store.errors import Damaged
 
 INDEX_BYTES_MAX = 64 << 20
 _VERSION = 1
+CHUNK_FOLLOWS = 0
+FILE_ENDS = 1
+ROWS_MISSING = 2
 # Of chunks that end alike, one this near to its place is taken for the one that sat there.
 _NEAR_BYTES = 256 << 10
 _UINT32 = 1 << 32
@@ -82,13 +85,13 @@ class Index:
 
     Args:
         rows: Chunks in the order of their files; not all chunks of a file need be there.
-        lasts: One byte a row: 1 where the chunk ended a file, so that its end says nothing about where to cut.
+        follows: One byte a row, what comes after the chunk: CHUNK_FOLLOWS (the next row), FILE_ENDS or ROWS_MISSING.
         files: Large files all of whose chunks are there.
     """
 
-    def __init__(self, rows: Sequence[Placed], lasts: bytes, files: Sequence[FileRows] = ()):
+    def __init__(self, rows: Sequence[Placed], follows: bytes, files: Sequence[FileRows] = ()):
         self.rows = rows
-        self.lasts = lasts
+        self.follows = follows
         self.files = files
 
     @cached_property
@@ -113,7 +116,11 @@ class Index:
 
     def has(self, digest: bytes, tail: int) -> bool:
         """Tell whether a chunk has this digest, or ends with the same 64 bytes."""
-        return digest in self._by_digest or tail in self._by_tail
+        return digest in self._by_digest or self.has_tail(tail)
+
+    def has_tail(self, tail: int) -> bool:
+        """Tell whether a chunk ends with the same 64 bytes."""
+        return tail in self._by_tail
 
     def by_tail(self, tail: int) -> int | None:
         """Return the position of the only chunk that ends with the same 64 bytes; None where there are several."""
@@ -176,7 +183,7 @@ def encode(index: Index) -> bytes:
         _to_bytes(array("I", (row.raw for row in rows))),
         _to_bytes(array("I", (row.chain for row in rows))),
         *map(_to_bytes, (numbers, offsets, sizes, depths, base_numbers, base_offsets, base_sizes)),
-        index.lasts,
+        index.follows,
         [(file.first, file.length, file.size, bytes.fromhex(file.sha256)) for file in index.files],
     )
     return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(columns))
@@ -201,16 +208,16 @@ def decode(data: Buffer) -> Index:
 
 
 def _decode_columns(columns: Any) -> Index:
-    version, pack_list, digests, *encoded, lasts, files = columns
+    version, pack_list, digests, *encoded, follows, files = columns
     if version != _VERSION or len(encoded) != 10:
         raise ValueError("its version is not known")
     rows = _decode_rows(pack_list, digests, encoded)
     file_rows = [FileRows(first, length, size, memoryview(sha256).hex()) for first, length, size, sha256 in files]
-    if len(lasts) != len(rows) or any(
+    if len(follows) != len(rows) or any(
         len(file.sha256) != 64 or not 0 <= file.first < file.first + file.length <= len(rows) for file in file_rows
     ):
         raise ValueError("its files are not made of its rows")
-    return Index(rows, lasts, file_rows)
+    return Index(rows, follows, file_rows)
 
 
 def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> list[Placed]:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from mlflow_versioned_store.content import hooks, indexes
 from mlflow_versioned_store.content.clock import HELP_SECONDS
 from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.foreseen import Cursor, next_place
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import PackName
@@ -68,12 +69,19 @@ class Known:
         if not self._helping:
             return
         try:
-            self._take(self._hints)
-            self._hints = {}
+            self.take_hints()
             if not self._enough(segment):
                 self._try_recent()
             if not self._enough(segment):
                 self._try_hooks(segment)
+        except VersionedStoreError as error:
+            self._stop_looking(error)
+
+    def take_hints(self) -> None:
+        """Wait for the indexes that were hinted at, so that reading can follow them from the first byte on."""
+        hints, self._hints = self._hints, {}
+        try:
+            self._take(hints)
         except VersionedStoreError as error:
             self._stop_looking(error)
 
@@ -104,12 +112,14 @@ class Known:
                 return Spot(index.rows, at)
         return None
 
-    def row_after(self, digest: bytes) -> Placed | None:
-        """Return the chunk that followed the one with this digest in a file, unless it ended that file."""
+    def place_after(self, digest: bytes, tail: int) -> Cursor | None:
+        """Return the place behind the stored chunk with this digest or, if there is but one, with this tail."""
         for index in tuple(self._indexes.values()):
             at = index.by_digest(digest)
-            if at is not None and at + 1 < len(index.rows) and not (index.lasts[at] or index.lasts[at + 1]):
-                return index.rows[at + 1]
+            if at is None:
+                at = index.by_tail(tail)
+            if at is not None and (place := next_place(index, at)):
+                return place
         return None
 
     def file_from(self, digest: bytes) -> tuple[FileRows, Sequence[Placed]] | None:
@@ -121,11 +131,12 @@ class Known:
         return None
 
     def ending_alike(self, tail: int) -> Spot | None:
-        """Return the only stored chunk of an index that ends with the same 64 bytes."""
+        """Return the only stored chunk that ends with the same 64 bytes, of the best index that has one."""
         for index in self._indexes.values():
-            at = index.by_tail(tail)
-            if at is not None and self.is_usable(index.rows[at]):
-                return Spot(index.rows, at)
+            if index.has_tail(tail):
+                # The other indexes know older states: a place there would lead away from the newest one.
+                at = index.by_tail(tail)
+                return Spot(index.rows, at) if at is not None and self.is_usable(index.rows[at]) else None
         return None
 
     def ending_alike_near(self, tail: int, before: Spot, distance: int) -> Spot | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
+from itertools import pairwise
 
 from mlflow_versioned_store.content import hooks, indexes
 from mlflow_versioned_store.content.clock import HELP_SECONDS
 from mlflow_versioned_store.content.domain import Domain
-from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
+from mlflow_versioned_store.content.indexes import CHUNK_FOLLOWS, FILE_ENDS, ROWS_MISSING, FileRows, Index, Placed
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.scan import Scanned
@@ -29,7 +30,7 @@ class Document:
     def __init__(self) -> None:
         self._rows: list[Placed] = []
         self._new = bytearray()
-        self._lasts = bytearray()
+        self._follows = bytearray()
         self._starts: list[tuple[int, Scanned]] = []
         self.raw = 0
 
@@ -39,12 +40,12 @@ class Document:
     def add(self, placed: Placed, source: Scanned, *, new: bool) -> None:
         """Note the next chunk, the source it is of, and whether this upload stored it."""
         if not self._starts or self._starts[-1][1] is not source:
-            if self._lasts:
-                self._lasts[-1] = 1
+            if self._follows:
+                self._follows[-1] = FILE_ENDS
             self._starts.append((len(self._rows), source))
         self._rows.append(placed)
         self._new.append(new)
-        self._lasts.append(0)
+        self._follows.append(CHUNK_FOLLOWS)
         self.raw += placed.raw
 
     def index(self, known: Known) -> Index | None:
@@ -52,13 +53,17 @@ class Document:
         count = sum(self._new)
         if count == 0:
             return None
-        if self._lasts:
-            self._lasts[-1] = 1
+        if self._follows:
+            self._follows[-1] = FILE_ENDS
         if count >= _NEW_SHARE_OF_A_WHOLE_INDEX * len(self._rows) or not 0 < len(known.used) < _INDEXES_OF_ONE_UPLOAD:
             known.used.clear()
-            return Index(self._rows, bytes(self._lasts), list(self._files()))
+            return Index(self._rows, bytes(self._follows), list(self._files()))
         kept = [at for at in range(len(self._rows)) if any(self._new[max(0, at - 1) : at + 2])]
-        return Index([self._rows[at] for at in kept], bytes(self._lasts[at] for at in kept))
+        follows = bytearray(self._follows[at] for at in kept)
+        for position, (at, after) in enumerate(pairwise(kept)):
+            if after != at + 1 and follows[position] == CHUNK_FOLLOWS:
+                follows[position] = ROWS_MISSING
+        return Index([self._rows[at] for at in kept], bytes(follows))
 
     def _files(self) -> Iterator[FileRows]:
         ends = [start for start, _ in self._starts[1:]] + [len(self._rows)]

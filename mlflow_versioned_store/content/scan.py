@@ -18,7 +18,7 @@ import msgspec
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.chunking import Chunking, Cutter
 from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
-from mlflow_versioned_store.content.foreseen import FileChangedError, Foresight, Hashing, PutOffHashing
+from mlflow_versioned_store.content.foreseen import FileChangedError, Follower, Foresight, Hashing, PutOffHashing
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 
@@ -139,9 +139,13 @@ class Scanner:
         scanned.sha256 = hashlib.sha256(data).hexdigest()
         if len(data) <= self._smallest:
             return (self._chunk(scanned, data),) if data else ()
-        view = memoryview(data)
-        ends = self._cutter.cut(view, final=True)
-        return (self._chunk(scanned, view[start:end]) for start, end in zip([0, *ends], ends, strict=False))
+        return self._cut_whole(scanned, memoryview(data))
+
+    def _cut_whole(self, scanned: Scanned, data: memoryview) -> Iterator[Chunk]:
+        follower = Follower(self._foresight, self._digest)
+        while (chunk := self._next_chunk(scanned, data, follower, final=True)) is not None:
+            yield chunk
+            data = data[len(chunk.data) :]
 
     def _of_file(self, path: str) -> Iterator[Chunk]:
         for _ in range(_READS_OF_A_CHANGING_FILE):
@@ -181,15 +185,14 @@ class Scanner:
     def _of_blocks(self, blocks: _Blocks, hashing: Hashing) -> Iterator[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
-        last: Chunk | None = None
+        follower = Follower(self._foresight, self._digest)
         final = False
         while not final:
             block, final = blocks.next()
             used = 0
             names = []
-            while (chunk := self._next_chunk(scanned, block[used:], last, final=final)) is not None:
+            while (chunk := self._next_chunk(scanned, block[used:], follower, final=final)) is not None:
                 yield chunk
-                last = chunk
                 names.append((chunk.digest, len(chunk.data)))
                 used += len(chunk.data)
             blocks.used(used)
@@ -198,14 +201,16 @@ class Scanner:
             hashing.add(block[:used], names)
         scanned.sha256 = hashing.hexdigest()
 
-    def _next_chunk(self, scanned: Scanned, data: memoryview, last: Chunk | None, *, final: bool) -> Chunk | None:
-        row = self._foresight.row_after(last.digest) if self._foresight and last is not None else None
-        if row is not None and row.raw <= len(data):
-            foreseen = data[: row.raw]
-            if self._digest(foreseen) == row.digest:
-                return Chunk(scanned, foreseen, row.digest, row.tail)
-        end = self._cutter.first(data, final=final)
-        return None if end is None else self._chunk(scanned, data[:end])
+    def _next_chunk(self, scanned: Scanned, data: memoryview, follower: Follower, *, final: bool) -> Chunk | None:
+        if foreseen := follower.cut(data):
+            end, digest, tail = foreseen
+            return Chunk(scanned, data[:end], digest, tail)
+        cut = self._cutter.first(data, final=final)
+        if cut is None:
+            return None
+        chunk = self._chunk(scanned, data[:cut])
+        follower.find(chunk.digest, chunk.tail)
+        return chunk
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))

@@ -109,6 +109,8 @@ def upload(
         VersionedStoreError: The store refused or failed.
     """
     known = Known(domain, hints)
+    if hints:
+        known.take_hints()
     scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore, known if domain.dedup else None)
     size = size_up_to(sources, SEGMENT_BYTES + 1)
     with _lane(size):

@@ -69,7 +69,7 @@ def test_an_index_comes_back(rows: list[Placed]) -> None:
     index = Index(rows, bytes(len(rows)))
     decoded = indexes.decode(indexes.encode(index))
     assert plain(decoded) == plain(index)
-    assert decoded.lasts == index.lasts
+    assert decoded.follows == index.follows
 
 
 def test_rows_are_found() -> None:
@@ -77,8 +77,8 @@ def test_rows_are_found() -> None:
     index = indexes.decode(indexes.encode(sample()))
     assert index.by_digest(bytes([2] * 32)) == 2
     assert index.by_digest(bytes([9] * 32)) is None
-    assert index.by_tail(1, 0) == 1
-    assert index.by_tail(9, 0) is None
+    assert index.by_tail(1) == 1
+    assert index.by_tail(9) is None
     assert index.has(bytes([2] * 32), 9)
     assert index.has(bytes([9] * 32), 1)
     assert not index.has(bytes([9] * 32), 9)
@@ -86,14 +86,24 @@ def test_rows_are_found() -> None:
     assert index.by_start(bytes([1] * 32)) is None
 
 
-@given(tails=st.lists(st.integers(0, 3), min_size=1, max_size=40), expected=st.integers(-5, 50), tail=st.integers(0, 3))
-def test_of_chunks_that_end_alike_the_nearest_is_found(tails: list[int], expected: int, tail: int) -> None:
-    """Where many chunks end with the same bytes, the one nearest to the expected place is meant."""
-    rows = [Placed(bytes(32), tail_, 100, PackRef(PACKS[0])) for tail_ in tails]
-    found = Index(rows, bytes(len(rows))).by_tail(tail, expected)
-    distances = [abs(at - expected) for at, other in enumerate(tails) if other == tail]
-    assert (None if found is None else abs(found - expected)) == min(distances, default=None)
+@given(
+    tails=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    behind=st.integers(-1, 39),
+    distance=st.integers(0, 20),
+    tail=st.integers(0, 3),
+)
+def test_of_chunks_that_end_alike_the_nearest_is_found(tails: list[int], behind: int, distance: int, tail: int) -> None:
+    """Where many chunks end with the same bytes, the one nearest to the expected place is meant, if it is near."""
+    size = 100_000
+    behind = min(behind, len(tails) - 1)
+    rows = [Placed(bytes(32), tail_, size, PackRef(PACKS[0])) for tail_ in tails]
+    index = Index(rows, bytes(len(rows)))
+    found = index.by_tail_near(tail, behind, distance * size)
+    steps = [abs(at - behind - distance) for at, other in enumerate(tails) if other == tail]
+    near = [step for step in steps if step <= 2]
+    assert (None if found is None else abs(found - behind - distance)) == min(near, default=None)
     assert found is None or tails[found] == tail
+    assert index.by_tail(tail) == (tails.index(tail) if tails.count(tail) == 1 else None)
 
 
 def test_rows_in_a_row_are_cheap() -> None:

@@ -53,7 +53,7 @@ def test_a_new_document_is_written_down_whole() -> None:
     index = document.index(known_with())
     assert index is not None
     assert len(index.rows) == 103
-    assert [at for at, last in enumerate(index.lasts) if last] == [99, 102]
+    assert [at for at, last in enumerate(index.follows) if last] == [99, 102]
     assert index.files == [FileRows(0, 100, 1000, "ab" * 32)]
     assert document.raw == 1030
 

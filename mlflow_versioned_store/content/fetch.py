@@ -101,12 +101,23 @@ def decode_chain(fetched: Fetched, places: Sequence[FramePlace], digest: Digest)
     Raises:
         Damaged: A frame fails its check, or leans on another chunk than the one at its base's place.
     """
+    try:
+        # The digest of the last chunk covers all that it was made from.
+        return _decode_chain(fetched, places, digest, bases=None)
+    except Damaged:
+        # Which frame is hurt shows when each is checked.
+        return _decode_chain(fetched, places, digest, bases=digest)
+
+
+def _decode_chain(
+    fetched: Fetched, places: Sequence[FramePlace], digest: Digest, *, bases: Digest | None
+) -> tuple[frames.Header, memoryview]:
     chunk: memoryview | None = None
     header: frames.Header | None = None
-    for place in reversed(places):
+    for depth, place in reversed(list(enumerate(places))):
         below = header
         try:
-            header, data, _ = frames.decode(fetched.frame(place), 0, digest, chunk)
+            header, data, _ = frames.decode(fetched.frame(place), 0, bases if depth else digest, chunk)
             if header.base != (below.digest if below else None):
                 raise Damaged("A delta leans on another chunk than the one at its base's place.")
         except Damaged as error:

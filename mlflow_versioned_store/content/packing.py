@@ -11,7 +11,7 @@ from mlflow_versioned_store.content import frames, packs
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.packs import DirectoryBuilder, PackName, PackRef
-from mlflow_versioned_store.content.workers import memory, sending
+from mlflow_versioned_store.content.workers import LANE_BYTES, give_back_freed_memory, memory, sending
 
 PACK_BYTES = 16 << 20
 
@@ -62,6 +62,9 @@ class PackWriter:
         pieces, ref = [*self._pieces, tail], self._ref
         size = self._size + len(tail)
         self._raise_failures()
+        if memory().lanes.used > LANE_BYTES:
+            # Several uploads at once free blocks in many threads, each of which would keep some.
+            give_back_freed_memory()
         taken = memory().transfers.take(size)
         sent = sending.submit(self._send, ref, pieces, size, len(tail))
         sent.add_done_callback(lambda _: memory().transfers.give(taken))

@@ -31,12 +31,11 @@ from mlflow_versioned_store.content.planning import Decision
 from mlflow_versioned_store.content.publishing import Document
 from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanned, Scanner, Segment, Source, size_up_to
 from mlflow_versioned_store.content.wanted import ignore
-from mlflow_versioned_store.content.workers import memory
+from mlflow_versioned_store.content.workers import LANE_BYTES, memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
 
 INLINE_RAW_MAX = 256 << 10
 INLINE_STORED_MAX = 64 << 10
-_LANE_BYTES = 48 << 20
 _SMALL_BYTES = 2 << 20
 # An index of more rows would be larger than readers accept.
 _STAGED_ROWS = 500_000
@@ -259,4 +258,4 @@ def _contents(
 def _lane(size: int) -> AbstractContextManager[None]:
     if size <= _SMALL_BYTES:
         return memory().small.held(4 * size)
-    return memory().lanes.held(min(_LANE_BYTES, 4 * size))
+    return memory().lanes.held(min(LANE_BYTES, 4 * size))

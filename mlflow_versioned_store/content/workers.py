@@ -6,6 +6,8 @@ the interpreter shuts down no thread can be started any more: work then runs in 
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -73,6 +75,11 @@ class Budget:
             self._free -= taken
         return taken
 
+    @property
+    def used(self) -> int:
+        """Bytes that are taken now."""
+        return self.total - self._free
+
     def give(self, taken: int) -> None:
         """Give back what `take` returned."""
         with self._changed:
@@ -87,6 +94,22 @@ class Budget:
             yield
         finally:
             self.give(taken)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # not glibc
+        return None
+    return trim
+
+
+def give_back_freed_memory() -> None:
+    """Return freed memory to the system, where the C library would keep it for each of many threads (glibc)."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
 
 
 class Memory:
@@ -104,6 +127,8 @@ class Memory:
 
 
 DEFAULT_MEMORY = 224 << 20
+# Two segments and the pack that fills.
+LANE_BYTES = 48 << 20
 _MEMORY_MIN = 64 << 20
 
 

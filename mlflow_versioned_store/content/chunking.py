@@ -60,17 +60,7 @@ class Cutter:
             chunking.average, min_size=chunking.smallest, max_size=chunking.largest, normalized_chunking=1, seed=0
         )
 
-    def first(self, data: Buffer, *, final: bool) -> int | None:
+    def cut(self, data: Buffer, *, final: bool) -> int | None:
         """Return the end of the first chunk in `data`, which starts at a cut; None where that takes more bytes."""
         chunk = next(self._cdc.cut_buf(data), None)
         return None if chunk is None or (chunk.length == len(data) and not final) else chunk.length
-
-    def cut(self, data: Buffer, *, final: bool) -> list[int]:
-        """Return the ends of the chunks in `data`, which starts at a cut.
-
-        Without `final` more bytes follow, so the rest after the last certain cut is left for the next call.
-        """
-        ends = [chunk.offset + chunk.length for chunk in self._cdc.cut_buf(data)]
-        if not final and ends:
-            ends.pop()
-        return ends

@@ -205,7 +205,7 @@ class Scanner:
         if foreseen := follower.cut(data):
             end, digest, tail = foreseen
             return Chunk(scanned, data[:end], digest, tail)
-        cut = self._cutter.first(data, final=final)
+        cut = self._cutter.cut(data, final=final)
         if cut is None:
             return None
         chunk = self._chunk(scanned, data[:cut])

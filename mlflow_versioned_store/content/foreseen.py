@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
@@ -132,6 +134,9 @@ class Hashing:
 class PutOffHashing(Hashing):
     """The SHA-256 of a file, put off while the file may turn out to be a known one.
 
+    Once it does not, another thread reads what was put off again, and goes on behind the first reader until it has
+    caught up.
+
     Args:
         descriptor: The file, to read again what was put off.
         foresight: What is known.
@@ -143,7 +148,11 @@ class PutOffHashing(Hashing):
         self._descriptor = descriptor
         self._foresight = foresight
         self._digest = digest
-        self._put_off: list[tuple[bytes, int]] | None = []
+        self._put_off: deque[tuple[bytes, int]] = deque()
+        self._lock = threading.Lock()
+        self._waits = True
+        self._behind = False
+        self._catching_up: Future[None] | None = None
         self._size = 0
         self._file: FileRows | None = None
         self._rows: Sequence[Placed] = ()
@@ -155,13 +164,16 @@ class PutOffHashing(Hashing):
         Raises:
             FileChangedError: Bytes that were put off are not there any more.
         """
-        if self._put_off is None:
+        with self._lock:
+            behind = self._waits or self._behind
+            if behind:
+                self._put_off.extend(chunks)
+        if not behind:
             super().add(data, chunks)
             return
-        self._put_off += chunks
         self._size += len(data)
-        if not self._may_be_known():
-            self._make_up()
+        if self._waits and not self._may_be_known(chunks):
+            self._stop_waiting()
 
     def hexdigest(self) -> str:
         """Return the SHA-256 of the file.
@@ -169,34 +181,42 @@ class PutOffHashing(Hashing):
         Raises:
             FileChangedError: Bytes that were put off are not there any more.
         """
-        if self._put_off is not None:
+        if self._waits:
             if self._file is not None and (self._matched, self._size) == (self._file.length, self._file.size):
                 return self._file.sha256
-            self._make_up()
+            self._stop_waiting()
+        if self._catching_up is not None:
+            self._catching_up.result()
         return super().hexdigest()
 
-    def _may_be_known(self) -> bool:
-        assert self._put_off is not None, "nothing is put off any more"
+    def _may_be_known(self, chunks: Sequence[tuple[bytes, int]]) -> bool:
         if self._file is None and self._put_off:
             known = self._foresight.file_from(self._put_off[0][0])
             if known is None:
                 return self._size <= _PUT_OFF_BYTES_MAX
             self._file, self._rows = known
-        fresh = self._put_off[self._matched :]
-        rows = self._rows[self._matched : len(self._put_off)]
-        self._matched = len(self._put_off)
-        return [digest for digest, _ in fresh] == [row.digest for row in rows]
+            chunks = self._put_off
+        rows = self._rows[self._matched : self._matched + len(chunks)]
+        self._matched += len(chunks)
+        return [digest for digest, _ in chunks] == [row.digest for row in rows]
 
-    def _make_up(self) -> None:
-        assert self._put_off is not None, "nothing is put off any more"
+    def _stop_waiting(self) -> None:
+        self._waits, self._behind = False, True
+        self._catching_up = computing.submit(self._catch_up)
+
+    def _catch_up(self) -> None:
         offset = 0
-        for digest, size in self._put_off:
+        while True:
+            with self._lock:
+                if not self._put_off:
+                    self._behind = False
+                    return
+                digest, size = self._put_off.popleft()
             data = _read_at(self._descriptor, size, offset)
             if self._digest(data) != digest:
                 raise FileChangedError
             self._sha256.update(data)
             offset += size
-        self._put_off = None
 
 
 def _read_at(descriptor: int, size: int, offset: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,8 @@ def main() -> int:
     wanted = _chosen(parser, options.lines)
     options.folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(MINIO_SHOWS_COUNTERS, MLFLOW_DISABLE_TELEMETRY="true")
+    # Ended by a signal, too, it stops its servers and prints what it has.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found: list[Measurement] = []
     result = report.Report(found, options.mbit, options.latency_ms)
     try:

@@ -57,6 +57,21 @@ def decompress(codec: int, data: Buffer, raw_bytes: int, base: Buffer | None = N
     return _decompress_zstd(data, raw_bytes, base if codec == DELTA else None)
 
 
+def decompress_table(data: Buffer, largest: int) -> bytes:
+    """Return what a zstd frame holds that states its own length, such as a directory or an index.
+
+    Raises:
+        ValueError: It states more than `largest` bytes, or no length. Nothing was allocated.
+        zstandard.ZstdError: It cannot be decompressed.
+    """
+    parameters = zstandard.get_frame_parameters(data)
+    if not 0 <= parameters.content_size <= largest:
+        raise ValueError(f"it claims {parameters.content_size} bytes")
+    return zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
+        data, max_output_size=parameters.content_size, allow_extra_data=False
+    )
+
+
 def _decompress_zstd(data: Buffer, raw_bytes: int, base: Buffer | None) -> bytes:
     try:
         parameters = zstandard.get_frame_parameters(data)

@@ -19,7 +19,7 @@ import msgspec
 import zstandard
 
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import WINDOW_BYTES_MAX
+from mlflow_versioned_store.content.codecs import decompress_table
 from mlflow_versioned_store.content.digests import DIGEST_BYTES
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
@@ -196,13 +196,7 @@ def decode(data: Buffer) -> Index:
         Damaged: The bytes are broken or exceed a limit of the format.
     """
     try:
-        parameters = zstandard.get_frame_parameters(data)
-        if not 0 <= parameters.content_size <= INDEX_BYTES_MAX:
-            raise ValueError(f"it claims {parameters.content_size} bytes")
-        encoded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
-            data, max_output_size=parameters.content_size, allow_extra_data=False
-        )
-        return _decode_columns(msgspec.msgpack.decode(encoded))
+        return _decode_columns(msgspec.msgpack.decode(decompress_table(data, INDEX_BYTES_MAX)))
     except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, ValueError, TypeError, IndexError) as error:
         raise Damaged(f"An index cannot be read: {error}.") from error
 

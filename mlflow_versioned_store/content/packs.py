@@ -21,7 +21,7 @@ import zstandard
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import DELTA, RAW_BYTES_MAX, WINDOW_BYTES_MAX
+from mlflow_versioned_store.content.codecs import DELTA, RAW_BYTES_MAX, decompress_table
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.errors import Damaged
 
@@ -162,7 +162,7 @@ def decode_tail(name: PackName, tail: Buffer) -> Directory:
     if end != _END or length != len(directory) or check != _check(directory):
         raise Damaged(f"The directory of the pack {name.key} is damaged.", key=name.key)
     try:
-        return _decode_columns(name, _decompress(directory))
+        return _decode_columns(name, decompress_table(directory, _DIRECTORY_BYTES_MAX))
     except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, TypeError, ValueError) as error:
         raise Damaged(f"The directory of the pack {name.key} cannot be read: {error}.", key=name.key) from error
 
@@ -177,15 +177,6 @@ def decode_pack(name: PackName, data: Buffer, digest: Digest) -> Directory:
     if len(view) != name.size or digest(view).hex() != name.digest or bytes(view[: len(_MAGIC)]) != _MAGIC:
         raise Damaged(f"The pack {name.key} does not hold what was written.", key=name.key)
     return decode_tail(name, view[name.size - name.tail :])
-
-
-def _decompress(directory: Buffer) -> bytes:
-    parameters = zstandard.get_frame_parameters(directory)
-    if not 0 <= parameters.content_size <= _DIRECTORY_BYTES_MAX:
-        raise ValueError(f"it claims {parameters.content_size} bytes")
-    return zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompress(
-        directory, max_output_size=parameters.content_size, allow_extra_data=False
-    )
 
 
 def _decode_columns(name: PackName, encoded: bytes) -> Directory:

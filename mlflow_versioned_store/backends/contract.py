@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.errors import Conflict, InvalidInput
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -111,6 +111,19 @@ class Backend(abc.ABC):
             OutcomeUnknown: `create`, and no certain answer came (timeout, reset, 409, 5xx).
             Unavailable: Any other of its kinds: with `create`, certainly nothing was written.
         """
+
+    def put_named(self, key: str, data: Buffer | Sequence[Buffer]) -> ObjectInfo:
+        """Write an object whose key only this content ever has. One request, and one more where it is there already.
+
+        It is a create, so a role that may not overwrite can do it; unlike other creates it may be sent again.
+
+        Raises:
+            Unavailable: It may have been written.
+        """
+        try:
+            return self.put(key, data, create=True)
+        except Conflict:
+            return self.head(key)
 
     @abc.abstractmethod
     def head(self, key: str) -> ObjectInfo:

@@ -43,7 +43,8 @@ _DEFAULT = RetryPolicy()
 class RetryingBackend(WrapperBackend):
     """Repeats what failed with `Unavailable` or `Throttled`.
 
-    A create is sent once: only its caller can tell by reading back whether it happened.
+    A create is sent once: only its caller can tell by reading back whether it happened. One whose key names its
+    content is repeated: whoever wrote it, it is the same.
 
     A listing that fails midway goes on where it stopped, if the backend lists in order.
 
@@ -74,6 +75,9 @@ class RetryingBackend(WrapperBackend):
         if create:
             return self.inner.put(key, data, create=True)
         return self._repeat(lambda: self.inner.put(key, data))
+
+    def put_named(self, key: str, data: Buffer | Sequence[Buffer]) -> ObjectInfo:
+        return self._repeat(lambda: Backend.put_named(self, key, data))
 
     def head(self, key: str) -> ObjectInfo:
         return self._repeat(lambda: self.inner.head(key))

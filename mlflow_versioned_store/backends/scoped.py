@@ -35,6 +35,9 @@ class ScopedBackend(WrapperBackend):
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
         return self._relative(self.inner.put(self._prefix + key, data, create=create))
 
+    def put_named(self, key: str, data: Buffer | Sequence[Buffer]) -> ObjectInfo:
+        return self._relative(self.inner.put_named(self._prefix + key, data))
+
     def head(self, key: str) -> ObjectInfo:
         return self._relative(self.inner.head(self._prefix + key))
 

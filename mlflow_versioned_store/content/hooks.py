@@ -51,7 +51,7 @@ def write(domain: Domain, fingerprints: Sequence[int], index: IndexName) -> list
     """Start one PUT a fingerprint."""
     now = int(time.time() * 1000)
     return [
-        sending.submit(domain.backend.put, keys.hook(domain.name, fingerprint, now, index.digest), b"")
+        sending.submit(domain.backend.put_named, keys.hook(domain.name, fingerprint, now, index.digest), b"")
         for fingerprint in fingerprints
     ]
 

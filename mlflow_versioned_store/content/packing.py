@@ -92,7 +92,7 @@ class PackWriter:
         data = b"".join(pieces)
         pieces.clear()
         name = PackName(self._domain.name, self._domain.digest(data).hex(), size, tail)
-        self._domain.backend.put(name.key, data)
+        self._domain.backend.put_named(name.key, data)
         ref.name = name
 
 

@@ -91,7 +91,7 @@ def publish(
     name = IndexName(domain.name, domain.digest(data).hex())
     names = [name, *known.used]
     domain.recent.note([name], index)
-    writes: list[Future[object]] = [sending.submit(domain.backend.put, name.key, data)]
+    writes: list[Future[object]] = [sending.submit(domain.backend.put_named, name.key, data)]
     return names, writes + hooks.write(domain, hooks.chosen(known.samples, size), name)
 
 

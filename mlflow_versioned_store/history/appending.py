@@ -317,7 +317,7 @@ class Appender:
     def _put_part(self, piece: Sequence[Entry]) -> PartRef:
         data = encode_part(piece, secrets.token_hex(16), self._digest)
         digest = self._digest(data)
-        self._backend.put(keys.part(self._folder, digest), data)
+        self._backend.put_named(keys.part(self._folder, digest), data)
         return PartRef(digest=digest, rows=len(piece), first=piece[0].path, last=piece[-1].path)
 
     def _won(self, attempt: _Attempt, digest: str, written: int) -> None:

@@ -284,7 +284,7 @@ class Checkpoints:
         )
         data = sealed.seal(sealed.encode(wire), self._digest)
         digest = self._digest(data)
-        self._backend.put(keys.checkpoint(self._folder, number, digest), data)
+        self._backend.put_named(keys.checkpoint(self._folder, number, digest), data)
         return CheckpointRef(level=level, first=first, number=number, digest=digest)
 
     def _table(self, rows: Sequence[Version]) -> _WireTable:
@@ -295,7 +295,7 @@ class Checkpoints:
         for piece in pieces:
             data = sealed.seal(sealed.encode(_WirePart(sealed.FORMAT, versions.table(piece))), self._digest)
             digest = self._digest(data)
-            self._backend.put(keys.part(self._folder, digest), data)
+            self._backend.put_named(keys.part(self._folder, digest), data)
             parts.append(PartRef(digest=digest, rows=len(piece), first=piece[0].path, last=piece[-1].path))
         return _WireTable(parts=tuple(parts))
 

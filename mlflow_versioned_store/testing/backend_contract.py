@@ -106,6 +106,14 @@ class BackendContract:
             subject.backend.put(f"{folder}/a", b"second", create=True)
         assert subject.side_get(f"{folder}/a") == b"first"
 
+    def test_what_is_named_by_its_content_is_written_once(self, subject: Subject, folder: str) -> None:
+        """Writing it again is no conflict, and leaves the object alone."""
+        assert subject.backend.put_named(f"{folder}/named", b"content").size == 7
+        subject.side_put(f"{folder}/other", b"there already")
+        assert subject.backend.put_named(f"{folder}/other", b"written again").size == 13
+        assert subject.side_get(f"{folder}/named") == b"content"
+        assert subject.side_get(f"{folder}/other") == b"there already"
+
     def test_one_of_many_creates_wins(self, backend: Backend, folder: str) -> None:
         """Of concurrent creates of one key exactly one succeeds, and it is its bytes that stay."""
 

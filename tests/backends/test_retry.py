@@ -74,6 +74,15 @@ def test_everything_but_a_create_is_repeated(
     assert len(faulty.calls) == 3
 
 
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.THROTTLE])
+def test_a_create_that_names_its_content_is_repeated(faulty: FaultyBackend, time: Time, fault: Fault) -> None:
+    """Two failures in a row are overcome, also where the first one wrote it."""
+    faulty.at(1, fault)
+    faulty.at(2, fault)
+    assert retrying(faulty, time).put_named("f/d", b"d").size == 1
+    assert all(call.create for call in faulty.calls[:3])
+
+
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST])
 def test_a_create_is_sent_once(faulty: FaultyBackend, time: Time, fault: Fault) -> None:
     """A create that got no certain answer is not repeated: that is for its caller to decide."""

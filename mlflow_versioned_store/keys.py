@@ -21,7 +21,9 @@ RESERVED = "_mvs"
 MARKER = f"{RESERVED}/store.json"
 SETTINGS_LOG = f"{RESERVED}/settings"
 LOGS = f"{RESERVED}/log"
-MARKS = f"{RESERVED}/gc/marks"
+DATA = f"{RESERVED}/data"
+GC = f"{RESERVED}/gc"
+MARKS = f"{GC}/marks"
 PROBES = f"{RESERVED}/probe"
 
 COMPONENT_BYTES_MAX = 255
@@ -30,6 +32,7 @@ _COMMITS = 10**12
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT_NAME = re.compile(r"[0-9]{12}")
 _TIME_MAX_MS = 10**14
+_LOG_FOLDERS = {"_c": "commits", "_k": "checkpoints", "_p": "parts"}
 
 
 def encode_component(name: str) -> str:
@@ -98,7 +101,7 @@ def domain_folder(domain: str) -> str:
     """Return the folder of a deduplication domain."""
     if not domain:
         raise InvalidInput("A deduplication domain needs a name.")
-    return f"{RESERVED}/data/{encode_component(domain)}"
+    return f"{DATA}/{encode_component(domain)}"
 
 
 def pack(domain: str, digest: str) -> str:
@@ -130,6 +133,22 @@ def hook_index(key: str) -> str | None:
 def mark(domain: str, digest: str) -> str:
     """Return the key that marks a pack for collection."""
     return f"{MARKS}/{encode_component(domain)}-{_digest(digest)}"
+
+
+def kind(key: str) -> str:
+    """Return what is kept under keys like `key`: "packs", "indexes", "hooks", "commits", "checkpoints", "parts", "marker".
+
+    What lies outside of our own folder are "artifacts"; anything else goes by the name of its folder in ours.
+    """
+    folder, _, rest = key.partition("/")
+    if folder != RESERVED:
+        return "artifacts"
+    section, *below = rest.split("/")
+    if section == "data" and len(below) > 1:
+        return below[1]
+    if len(below) > 1 and (found := _LOG_FOLDERS.get(below[-2])) is not None:
+        return found
+    return "marker" if key == MARKER else section
 
 
 def is_digest(text: object) -> bool:

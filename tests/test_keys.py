@@ -114,3 +114,24 @@ def test_hooks_lead_to_indexes_newest_first() -> None:
     assert newer < older
     assert keys.hook_index(newer) == DIGEST
     assert keys.hook_index("_mvs/data/all/hooks/0000000000000007/readme") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        (keys.MARKER, "marker"),
+        (keys.commit(keys.log("1/_c/x"), 7), "commits"),
+        (keys.commit(keys.SETTINGS_LOG, 1), "commits"),
+        (keys.checkpoint(keys.log(""), 7, DIGEST), "checkpoints"),
+        (keys.part(keys.log("a"), DIGEST), "parts"),
+        (keys.pack("all", DIGEST), "packs"),
+        (keys.index("all", DIGEST), "indexes"),
+        (keys.hook("all", 7, 1_000, DIGEST), "hooks"),
+        (keys.mark("all", DIGEST), "gc"),
+        ("1/run/artifacts/_c/data.csv", "artifacts"),
+        ("_mvs/access/2026-11-01/x", "access"),
+    ],
+)
+def test_a_key_tells_what_is_kept_there(key: str, kind: str) -> None:
+    """What a listing counts is told from the key alone."""
+    assert keys.kind(key) == kind

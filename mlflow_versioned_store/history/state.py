@@ -147,6 +147,14 @@ class State:
         """Yield every current version below `folder`, folders with something in them too, sorted."""
         return self._current(inside(folder), behind(folder) if folder else None)
 
+    def all_versions(self) -> Iterator[Version]:
+        """Yield every version there ever was of every path, sorted by path and number."""
+        for newest in self._merged("", None):
+            if newest.number == 1:
+                yield newest
+            else:
+                yield from self.versions(newest.path)
+
     def notes(self, path: str, number: int = 0) -> Mapping[str, Any]:
         """Return the annotations of version `number` of `path`, or with 0 of the path as such."""
         for layer in self._layers:

@@ -57,6 +57,8 @@ def test_layers_answer_as_one_table(stretches: list[list[Version]], path: str) -
     assert state.latest(path) == (numbered[max(numbered)] if numbered else None)
     assert state.get(path) == current.get(path)
     assert [state.version(path, number) for number in range(5)] == [numbered.get(number) for number in range(5)]
+    rows = [row for numbered in table.values() for row in numbered.values()]
+    assert list(state.all_versions()) == sorted(rows, key=lambda row: (sort_key(row.path), row.number))
     below = {other: row for other, row in current.items() if other.startswith(path + "/")}
     assert [row.path for row in state.below(path)] == sorted(below, key=sort_key)
     folder = current[path].kind == "folder" if path in current else bool(below)

@@ -136,7 +136,7 @@ def mark(domain: str, digest: str) -> str:
 
 
 def kind(key: str) -> str:
-    """Return what is kept under keys like `key`: "packs", "indexes", "hooks", "commits", "checkpoints", "parts", "marker".
+    """Return what is kept at `key`: "packs", "indexes", "hooks", "commits", "checkpoints", "parts" or "marker".
 
     What lies outside of our own folder are "artifacts"; anything else goes by the name of its folder in ours.
     """

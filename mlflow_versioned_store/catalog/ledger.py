@@ -46,19 +46,6 @@ class Group:
         groups: The groups inside it, by name.
     """
 
-    __slots__ = (
-        "depth",
-        "elsewhere",
-        "exclusive",
-        "groups",
-        "logged",
-        "name",
-        "number",
-        "parent",
-        "stored",
-        "versions",
-    )
-
     def __init__(self, name: str, number: int, parent: Group | None):
         self.name = name
         self.number = number

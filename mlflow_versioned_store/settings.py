@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mlflow_versioned_store.content.sizes import parse_bytes
@@ -17,6 +18,8 @@ from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Draft, DraftEntry
 
 LOG_NAME = "_settings"
+QUOTA = "quota:"
+OTHER_EXPERIMENTS = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Settings:
         delta: Encode chunks against what sat there before.
         stage_seconds: A long upload publishes what it has finished at least this often.
         stage_bytes: And at least after this many bytes.
+        quotas: How many bytes of the store the versions of an experiment shall need at most; nothing enforces it.
+            "*" is for every experiment that has none of its own. Each is a setting by itself, `quota:<experiment>`.
         needs_to_read: Features without which the store cannot be read rightly.
         needs_to_write: Features without which it must not be written.
     """
@@ -39,13 +44,20 @@ class Settings:
     delta: bool = True
     stage_seconds: float = 60.0
     stage_bytes: int = 4 << 30
+    quotas: Mapping[str, int] = field(default_factory=dict, hash=False)
     needs_to_read: tuple[str, ...] = ()
     needs_to_write: tuple[str, ...] = ()
+
+    def quota(self, experiment: str) -> int | None:
+        """Return the quota of an experiment in bytes, None where it has none."""
+        return self.quotas.get(experiment, self.quotas.get(OTHER_EXPERIMENTS))
 
 
 # What a writer does that cannot read the settings: lean on nothing, and keep to the narrower domain.
 PLAIN = Settings(dedup_scope="experiment", dedup=False, delta=False)
 _SCOPES = ("store", "experiment")
+# What is not a setting by itself, and what only a release sets.
+_NOT_WRITTEN = frozenset({"quotas", "needs_to_read", "needs_to_write"})
 
 
 def read_settings(log: Log) -> Settings:
@@ -58,18 +70,42 @@ def read_settings(log: Log) -> Settings:
 
 
 def change_settings(log: Log, changes: dict[str, Any], who: dict[str, Any]) -> Settings:
-    """Record changed settings and return what holds now.
+    """Record changed settings and return what holds now; a None puts a setting back to its default.
 
     Raises:
         InvalidInput: A value can never work.
     """
     try:
-        from_notes(changes)
+        from_notes({name: value for name, value in changes.items() if value is not None})
     except Damaged as error:
         raise InvalidInput(str(error)) from error
     entry = DraftEntry("", note=changes)
     log.append([Draft(uuid.uuid4().hex, "annotate", (entry,), who=who)])
     return read_settings(log)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Return the name and value of a setting written as "name=value"; the value is None where nothing is written.
+
+    Raises:
+        InvalidInput: There is no such setting, or its values are not written so.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    defaults = {item.name: getattr(PLAIN, item.name) for item in fields(Settings) if item.name not in _NOT_WRITTEN}
+    default = 0 if name.startswith(QUOTA) else defaults.get(name)
+    if not equals or default is None:
+        names = ", ".join([*defaults, f"{QUOTA}EXPERIMENT"])
+        raise InvalidInput(f"{text!r} changes no setting; write name=value. There are {names}.")
+    if not value:
+        return name, None
+    match default:
+        case bool():
+            return name, _parse_switch(name, value)
+        case int():
+            return name, parse_bytes(value, name)
+        case float():
+            return name, _parse_seconds(value, name)
+    return name, value
 
 
 def from_notes(notes: dict[str, Any]) -> Settings:
@@ -78,7 +114,7 @@ def from_notes(notes: dict[str, Any]) -> Settings:
     Raises:
         Damaged: A value has the wrong type or meaning.
     """
-    known = {field.name: field for field in fields(Settings)}
+    known = {item.name for item in fields(Settings)} - {"quotas"}
     values = {name: value for name, value in notes.items() if name in known}
     for name in ("needs_to_read", "needs_to_write"):
         if isinstance(values.get(name), list):
@@ -89,12 +125,20 @@ def from_notes(notes: dict[str, Any]) -> Settings:
         fits = isinstance(value, (int, float) if isinstance(default, float) else type(default))
         if not fits or (isinstance(value, tuple) and not all(isinstance(item, str) for item in value)):
             raise Damaged(f"The setting {name} cannot be {value!r:.200}.")
-    settings = Settings(**values)
+    settings = Settings(**values, quotas=_quotas(notes))
     if settings.dedup_scope not in _SCOPES:
         raise Damaged(f"The setting dedup_scope is one of {', '.join(_SCOPES)}, not {settings.dedup_scope!r}.")
     if not (settings.stage_seconds > 0 and settings.stage_bytes > 0):
         raise Damaged("The settings stage_seconds and stage_bytes are more than 0.")
     return settings
+
+
+def _quotas(notes: dict[str, Any]) -> dict[str, int]:
+    quotas = {name.removeprefix(QUOTA): value for name, value in notes.items() if name.startswith(QUOTA)}
+    for experiment, size in quotas.items():
+        if not experiment or type(size) is not int or size <= 0:
+            raise Damaged(f"The setting {QUOTA}{experiment} is a number of bytes for an experiment, not {size!r:.200}.")
+    return quotas
 
 
 def switch(name: str, *, default: bool = True) -> bool:
@@ -103,14 +147,8 @@ def switch(name: str, *, default: bool = True) -> bool:
     Raises:
         InvalidInput: It is neither.
     """
-    text = os.environ.get(name, "").strip().lower()
-    if not text:
-        return default
-    if text in ("on", "1", "true", "yes"):
-        return True
-    if text in ("off", "0", "false", "no"):
-        return False
-    raise InvalidInput(f"{name}={text!r} is not a switch; write on or off.")
+    text = os.environ.get(name, "")
+    return _parse_switch(name, text) if text.strip() else default
 
 
 def staging_from_environment(settings: Settings) -> tuple[float, int]:
@@ -122,8 +160,23 @@ def staging_from_environment(settings: Settings) -> tuple[float, int]:
         InvalidInput: A value is no number.
     """
     seconds, size = os.environ.get("MVS_STAGE_SECONDS"), os.environ.get("MVS_STAGE_BYTES")
-    stage_bytes = parse_bytes(size, "MVS_STAGE_BYTES") if size else settings.stage_bytes
+    return (
+        _parse_seconds(seconds, "MVS_STAGE_SECONDS") if seconds else settings.stage_seconds,
+        parse_bytes(size, "MVS_STAGE_BYTES") if size else settings.stage_bytes,
+    )
+
+
+def _parse_switch(name: str, text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("on", "1", "true", "yes"):
+        return True
+    if word in ("off", "0", "false", "no"):
+        return False
+    raise InvalidInput(f"{name}={word!r} is not a switch; write on or off.")
+
+
+def _parse_seconds(text: str, name: str) -> float:
     try:
-        return float(seconds) if seconds else settings.stage_seconds, stage_bytes
+        return float(text)
     except ValueError as error:
-        raise InvalidInput(f"MVS_STAGE_SECONDS={seconds!r} is not a number of seconds.") from error
+        raise InvalidInput(f"{name}={text!r} is not a number of seconds.") from error

@@ -13,6 +13,7 @@ from mlflow_versioned_store.settings import (
     Settings,
     change_settings,
     from_notes,
+    parse_setting,
     read_settings,
     staging_from_environment,
     switch,
@@ -50,6 +51,43 @@ def test_changes_are_history(store: Store) -> None:
     assert store.settings_log.verify().broken is None
 
 
+def test_a_setting_can_be_put_back(store: Store) -> None:
+    """A change to nothing puts a setting back to its default, and removes a quota."""
+    change_settings(store.settings_log, {"delta": False, "quota:1": 10}, WHO)
+    assert change_settings(store.settings_log, {"delta": None, "quota:1": None}, WHO) == Settings()
+
+
+def test_every_experiment_may_have_a_quota(store: Store) -> None:
+    """Quotas are settings by themselves, so that two who set them do not undo each other; "*" is for the others."""
+    change_settings(store.settings_log, {"quota:1": 10}, WHO)
+    assert change_settings(store.settings_log, {"quota:2": 20}, WHO).quota("3") is None
+    changed = change_settings(store.settings_log, {"quota:*": 30}, WHO)
+    assert [changed.quota(experiment) for experiment in "123"] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("delta=off", "delta", False),
+        ("dedup_scope = experiment", "dedup_scope", "experiment"),
+        ("stage_seconds=0.5", "stage_seconds", 0.5),
+        ("stage_bytes=1G", "stage_bytes", 1 << 30),
+        ("quota:nlp=2T", "quota:nlp", 2 << 40),
+        ("quota:nlp=", "quota:nlp", None),
+    ],
+)
+def test_settings_are_written_as_people_do(text: str, name: str, value: object) -> None:
+    """A setting is written as name=value, a size with its unit, nothing for the default."""
+    assert parse_setting(text) == (name, value)
+
+
+@pytest.mark.parametrize("text", ["delta", "detla=on", "delta=maybe", "stage_seconds=soon", "quotas=1", "quota:1=many"])
+def test_a_misspelt_setting_is_refused(text: str) -> None:
+    """What is no setting, or no value of it, is named."""
+    with pytest.raises(InvalidInput, match=text.partition("=")[0]):
+        parse_setting(text)
+
+
 def test_unknown_settings_are_kept_and_ignored(store: Store) -> None:
     """What a later release set changes nothing here, and a change by this release does not lose it."""
     change_settings(store.settings_log, {"compression": "brotli"}, WHO)
@@ -70,6 +108,9 @@ def test_unknown_settings_are_kept_and_ignored(store: Store) -> None:
         {"stage_bytes": 0.5},
         {"needs_to_read": "x"},
         {"needs_to_write": [1]},
+        {"quota:1": 0},
+        {"quota:1": "10G"},
+        {"quota:": 10},
     ],
 )
 def test_impossible_settings_are_refused(store: Store, changes: dict[str, Any]) -> None:

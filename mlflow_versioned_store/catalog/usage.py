@@ -14,7 +14,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from mlflow_versioned_store import keys
@@ -72,8 +71,8 @@ def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     depth = LEVELS.index(by) + 1
     roots = sorted(store.roots_below(below), key=lambda root: (experiment_of(root), root))
     with ThreadPoolExecutor(_ROOTS_AT_ONCE, thread_name_prefix="mvs-usage") as pool:
-        read = partial(pool.submit, _Holdings, store, spaces)
-        for root, holdings in zip(roots, _in_order(read, roots, _ROOTS_AT_ONCE), strict=True):
+        read = _in_order(lambda root: pool.submit(_Holdings, store, spaces, root), roots, _ROOTS_AT_ONCE)
+        for root, holdings in zip(roots, read, strict=True):
             leanings.learn(holdings.leaning)
             for holding in holdings.by_path():
                 ledger.add(
@@ -185,9 +184,9 @@ def _located(log: Log) -> Iterator[tuple[Version, Location, Content, Place]]:
     readable.sort(key=lambda version: version.place)
     by_commit = [list(versions) for _, versions in itertools.groupby(readable, lambda version: version.place.commit)]
     # The log keeps what it read last, so that it is there when it is asked where the versions are.
-    read = partial(looking_up.submit, log.commit)
-    commits = _in_order(read, [versions[0].place.commit for versions in by_commit], _COMMITS_AHEAD)
-    for versions, _ in zip(by_commit, commits, strict=True):
+    numbers = [versions[0].place.commit for versions in by_commit]
+    read = _in_order(lambda number: looking_up.submit(log.commit, number), numbers, _COMMITS_AHEAD)
+    for versions, _ in zip(by_commit, read, strict=True):
         contents: dict[int, Content] = {}
         for version, at, content, place in log.locate(versions):
             try:

@@ -87,6 +87,18 @@ def commit_number(key: str) -> int | None:
     return number if 1 <= number <= COMMIT_NUMBER_MAX else None
 
 
+def root_of_commit(key: str) -> str | None:
+    """Return the artifact root whose log has the commit at `key`; None for another key, or a name that was hashed."""
+    folder, found, _ = key.rpartition("/_c/")
+    if not found or not folder.startswith(f"{LOGS}/") or commit_number(key) is None:
+        return None
+    encoded = folder.removeprefix(f"{LOGS}/")
+    if encoded == "_root":
+        return ""
+    names = [decode_component(component) for component in encoded.split("/")]
+    return None if None in names else "/".join(name for name in names if name is not None)
+
+
 def checkpoint(log_folder: str, number: int, digest: str) -> str:
     """Return the key of a checkpoint of the log up to commit `number`."""
     return f"{log_folder}/_k/{_COMMITS - number:012d}-{_digest(digest)}"

@@ -135,3 +135,18 @@ def test_hooks_lead_to_indexes_newest_first() -> None:
 def test_a_key_tells_what_is_kept_there(key: str, kind: str) -> None:
     """What a listing counts is told from the key alone."""
     assert keys.kind(key) == kind
+
+
+@pytest.mark.parametrize("root", ["", "1/run/artifacts", "_c/_root", "a b/ü%/_x"])
+def test_a_commit_tells_its_root(root: str) -> None:
+    """The root is read off the key of a commit, and off no other key."""
+    log = keys.log(root)
+    assert keys.root_of_commit(keys.commit(log, 7)) == root
+    assert keys.root_of_commit(keys.checkpoint(log, 7, DIGEST)) is None
+    assert keys.root_of_commit(f"{log}/_c/readme") is None
+    assert keys.root_of_commit(keys.commit(keys.SETTINGS_LOG, 7)) is None
+
+
+def test_a_hashed_name_is_not_guessed() -> None:
+    """Where only the hash of a name is in the key, the root is not told."""
+    assert keys.root_of_commit(keys.commit(keys.log("a" * 300), 1)) is None

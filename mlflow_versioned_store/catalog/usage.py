@@ -11,12 +11,11 @@ from __future__ import annotations
 import itertools
 from array import array
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple, TypeAlias
 
-from mlflow_versioned_store import keys
+from mlflow_versioned_store.catalog.inventory import ROOTS_AT_ONCE, find_roots, in_order, open_log
 from mlflow_versioned_store.catalog.ledger import Group, Ledger, Run
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.locations import (
@@ -40,18 +39,15 @@ from mlflow_versioned_store.store import Store
 Level: TypeAlias = Literal["experiment", "run", "path"]
 LEVELS: tuple[Level, ...] = ("experiment", "run", "path")
 
-_ROOTS_AT_ONCE = 8
 _COMMITS_AHEAD = 16
 _PACKS_AT_ONCE = 64
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     """Return what the versions of a store take, in a tree of groups: experiment, artifact root, path.
 
-    Costs two requests a root, one a commit that made a version that is still there, and one a pack that holds deltas.
+    Costs one request a thousand objects of the logs, two a root, one a commit that made a version that can be read, and
+    one a pack that holds deltas.
     Takes the memory of the extents of the roots being read (24 bytes each), of the deltas (32 bytes each) and of the
     ledger. What is uploaded meanwhile may or may not be counted.
 
@@ -69,9 +65,9 @@ def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     leanings = _Leanings(store.reader.directories, spaces)
     ledger = Ledger(leanings.bases)
     depth = LEVELS.index(by) + 1
-    roots = sorted(store.roots_below(below), key=lambda root: (experiment_of(root), root))
-    with ThreadPoolExecutor(_ROOTS_AT_ONCE, thread_name_prefix="mvs-usage") as pool:
-        read = _in_order(lambda root: pool.submit(_Holdings, store, spaces, root), roots, _ROOTS_AT_ONCE)
+    roots = sorted(find_roots(store, below), key=lambda root: (experiment_of(root), root))
+    with ThreadPoolExecutor(ROOTS_AT_ONCE, thread_name_prefix="mvs-usage") as pool:
+        read = in_order(lambda root: pool.submit(_Holdings, store, spaces, root), roots)
         for root, holdings in zip(roots, read, strict=True):
             leanings.learn(holdings.leaning)
             for holding in holdings.by_path():
@@ -117,13 +113,10 @@ class _Holdings:
     """The versions of an artifact root that can be read, and the packs whose frames may be deltas."""
 
     def __init__(self, store: Store, spaces: _Spaces, root: str):
-        log = Log(store.backend, keys.log(root), root=root, digest=store.marker.digest)
         self.leaning: set[PackName] = set()
         self._root = root
         self._spaces = spaces
-        self._holdings = [
-            self._holding(version, location, content, place) for version, location, content, place in _located(log)
-        ]
+        self._holdings = [self._holding(*located) for located in _located(open_log(store, root))]
 
     def by_path(self) -> list[_Holding]:
         """Return the versions, those of a path together."""
@@ -185,25 +178,21 @@ def _located(log: Log) -> Iterator[tuple[Version, Location, Content, Place]]:
     by_commit = [list(versions) for _, versions in itertools.groupby(readable, lambda version: version.place.commit)]
     # The log keeps what it read last, so that it is there when it is asked where the versions are.
     numbers = [versions[0].place.commit for versions in by_commit]
-    read = _in_order(lambda number: looking_up.submit(log.commit, number), numbers, _COMMITS_AHEAD)
+    read = in_order(lambda number: looking_up.submit(log.commit, number), numbers, at_once=_COMMITS_AHEAD)
     for versions, _ in zip(by_commit, read, strict=True):
         contents: dict[int, Content] = {}
         for version, at, content, place in log.locate(versions):
             try:
                 if place.change not in contents:
                     contents[place.change] = decode_content(content)
-                yield version, decode_location(at, version.size), contents[place.change], place
+                location = decode_location(at, version.size)
+                _check_packs(location, contents[place.change])
             except Damaged as error:
                 name = f"{log.root}/{format_address(version.path, version.number)}".lstrip("/")
                 raise Damaged(f"{name}: {error}") from error
+            yield version, location, contents[place.change], place
 
 
-def _in_order(submit: Callable[[Given], Future[Made]], given: Iterable[Given], at_once: int) -> Iterator[Made]:
-    """Yield what becomes of each of `given`, up to `at_once` of them under way."""
-    pending: deque[Future[Made]] = deque()
-    for one in given:
-        pending.append(submit(one))
-        if len(pending) == at_once:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+def _check_packs(location: Location, content: Content) -> None:
+    if isinstance(location, Packed) and any(extent.pack >= len(content.packs) for extent in location.extents):
+        raise Damaged("An extent lies in a pack that its commit does not name.")

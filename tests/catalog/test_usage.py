@@ -18,7 +18,7 @@ from mlflow_versioned_store.content.directories import Directories, frames_of_ru
 from mlflow_versioned_store.content.locations import INLINE, Packed, decode_content, decode_location
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.context import Context
-from mlflow_versioned_store.errors import ObjectMissing
+from mlflow_versioned_store.errors import Damaged, ObjectMissing
 from mlflow_versioned_store.history.records import Draft, DraftEntry
 from mlflow_versioned_store.store import Store
 from mlflow_versioned_store.testing.clients import client, new_store
@@ -148,6 +148,14 @@ def test_a_missing_pack_is_told(store: Store) -> None:
     store.backend.delete(packs)
     with pytest.raises(ObjectMissing, match=keys.DATA):
         measure(client(store.backend))
+
+
+@pytest.mark.parametrize("at", [[[0, 24, 9, 5]], [[-1, 0, 9, 4]], {"nowhere": 1}])
+def test_a_damaged_commit_is_named(store: Store, at: object) -> None:
+    """What a commit says of a version that cannot be is told with the version's address."""
+    record(store, "upload", DraftEntry("a", size=5, sha256="ab" * 32, at=at))
+    with pytest.raises(Damaged, match=f"{RUNS[0]}/a@@v1"):
+        measure(store)
 
 
 def test_commits_are_read_once(store: Store) -> None:

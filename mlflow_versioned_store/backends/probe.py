@@ -65,7 +65,7 @@ def probe(backend: Backend, *, racers: int = RACERS, rounds: int = ROUNDS) -> Pr
     try:
         uncertain = sum(_race(backend, key, racers) for key in raced)
         for key in plain:
-            backend.put(key, b"probe")
+            backend.put_named(key, b"probe")
         ordered = _check_listing(backend, folder, raced + plain)
     finally:
         cleaned = _clean(backend, raced + plain)

@@ -26,8 +26,6 @@ def check_lifecycle(backend: Backend) -> bool | None:
     if scheme != "s3":
         return None
     config = s3_config.resolve()
-    if config.credentials is None:
-        return None
     bucket, _, folder = place.partition("/")
     rules = _rules(bucket, config)
     if rules is None:
@@ -43,18 +41,38 @@ def check_lifecycle(backend: Backend) -> bool | None:
     return True
 
 
+def bucket_versioning(backend: Backend) -> str | None:
+    """Return "Enabled", "Suspended" or "off": whether the bucket of `backend` keeps object versions. One request.
+
+    None where nobody can tell: it may not be read, the server has no such call, or `backend` is not on S3.
+    """
+    scheme, _, place = backend.location.partition("://")
+    if scheme != "s3":
+        return None
+    answer = _ask(place.partition("/")[0], s3_config.resolve(), "get_bucket_versioning", absent=None)
+    return None if answer is None else answer.get("Status", "off")
+
+
 def _rules(bucket: str, config: s3_config.S3Config) -> list[dict[str, Any]] | None:
+    answer = _ask(bucket, config, "get_bucket_lifecycle_configuration", absent="NoSuchLifecycleConfiguration")
+    return None if answer is None else answer.get("Rules", [])
+
+
+def _ask(bucket: str, config: s3_config.S3Config, call: str, *, absent: str | None) -> dict[str, Any] | None:
+    """Return a bucket's answer to a call, an empty one where its code is `absent`, None where nobody can tell."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    if config.credentials is None:
+        return None
     client: Any = s3_client(config)
     owner = {"ExpectedBucketOwner": config.expected_bucket_owner} if config.expected_bucket_owner else {}
     try:
-        rules: list[dict[str, Any]] = client.get_bucket_lifecycle_configuration(Bucket=bucket, **owner)["Rules"]
+        answer: dict[str, Any] = getattr(client, call)(Bucket=bucket, **owner)
     except (BotoCoreError, ClientError) as error:
-        return [] if answer_of(error).code == "NoSuchLifecycleConfiguration" else None
+        return {} if absent is not None and answer_of(error).code == absent else None
     finally:
         client.close()
-    return rules
+    return answer
 
 
 def _harm(rule: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,7 @@ _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/
 _RELEVANT = re.compile(r"AWS_|MLFLOW_S3_|MLFLOW_BOTO_|MLFLOW_EXPERIMENTAL_S3_|HOME\Z|USERPROFILE\Z|BOTO_CONFIG\Z")
 _PROXIES = re.compile(r"(https?|all|no)_proxy\Z", re.IGNORECASE)
 _DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_SIGNATURE = "MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION"
 _TRUE, _FALSE = {"true", "1"}, {"false", "0", ""}
 
 
@@ -58,8 +59,8 @@ class S3Config:
     dual_stack: bool = False
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def describe(self) -> dict[str, str]:
-        """Return each value and where it came from, in words, without secrets."""
+    def effective(self) -> dict[str, tuple[str, str]]:
+        """Return each value in words, without secrets, and where it came from."""
         values = {
             "endpoint": _without_login(self.endpoint) or "AWS",
             "region": self.region,
@@ -67,12 +68,18 @@ class S3Config:
             "TLS": self.ca_bundle or "system certificates" if self.verify_tls else "not checked",
             "proxy": _without_login(self.proxy) or "none",
             "expected bucket owner": self.expected_bucket_owner or "any",
-            "credentials": self.credentials.origin if self.credentials else "none: requests are not signed",
             "upload arguments": ", ".join(name for name, _ in self.upload.given) or "none",
+            "FIPS": "on" if self.fips else "off",
+            "dual stack": "on" if self.dual_stack else "off",
         }
-        return {
-            name: f"{value} ({self.origins[name]})" if name in self.origins else value for name, value in values.items()
+        told = {
+            "proxy": "proxy variables" if self.proxy else "default",
+            "upload arguments": s3_arguments.VARIABLE if self.upload.given else "default",
         }
+        found = {name: (value, self.origins.get(name) or told.get(name, "default")) for name, value in values.items()}
+        if self.credentials is None:
+            return found | {"credentials": ("none: requests are not signed", _SIGNATURE)}
+        return found | {"credentials": ("found", self.credentials.origin)}
 
     def address(self, bucket: str) -> tuple[str, bool]:
         """Return the URL under which `bucket` is reached, and whether its name stands in the host name."""
@@ -211,9 +218,9 @@ def _shared_files() -> list[Path]:
 
 
 def _unsigned() -> bool:
-    version = os.environ.get("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION") or "s3v4"
+    version = os.environ.get(_SIGNATURE) or "s3v4"
     if version.lower() not in ("s3v4", "unsigned"):
-        raise InvalidInput(f"MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION must be s3v4 or unsigned, not {version!r}.")
+        raise InvalidInput(f"{_SIGNATURE} must be s3v4 or unsigned, not {version!r}.")
     return version.lower() == "unsigned"
 
 

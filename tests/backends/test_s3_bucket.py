@@ -9,7 +9,7 @@ import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
-from mlflow_versioned_store.backends.s3_bucket import check_lifecycle
+from mlflow_versioned_store.backends.s3_bucket import bucket_versioning, check_lifecycle
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.errors import Unsupported
 from tests.servers.minio import Minio
@@ -101,3 +101,16 @@ def test_unknown_is_not_harmful(
 def test_servers_without_lifecycle(versitygw: S3Server, s3_env: Callable[[S3Server], None]) -> None:
     """A server that has no such call keeps its data."""
     assert check(versitygw, s3_env) is None
+
+
+def test_a_bucket_tells_whether_it_keeps_versions(minio: S3Server, s3_env: Callable[[S3Server], None]) -> None:
+    """Versioning is off, on or suspended, and unknown where there is no such thing."""
+    s3_env(minio)
+    bucket = minio.new_bucket()
+    backend, path = open_container(f"versioned-s3://{bucket}/some/store")
+    told = [bucket_versioning(ScopedBackend(backend, path))]
+    for status in ("Enabled", "Suspended"):
+        minio.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        told.append(bucket_versioning(backend))
+    assert told == ["off", "Enabled", "Suspended"]
+    assert bucket_versioning(open_memory("bucket")) is None

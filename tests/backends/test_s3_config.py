@@ -51,7 +51,7 @@ class TestEnvironment:
         """MLFLOW_S3_ENDPOINT_URL, then AWS_ENDPOINT_URL_S3, then AWS_ENDPOINT_URL."""
         for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"):
             monkeypatch.setenv(variable, f"http://{variable.lower().replace('_', '-')}:9000")
-            assert resolve().describe()["endpoint"].endswith(f"({variable})")
+            assert resolve().effective()["endpoint"][1] == variable
         monkeypatch.delenv("MLFLOW_S3_ENDPOINT_URL")
         monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
         assert resolve().endpoint is None
@@ -116,7 +116,7 @@ class TestEnvironment:
         monkeypatch.setenv("http_proxy", "http://user:secret-proxy@proxy:3128")
         config = resolve()
         assert config.proxy == "http://user:secret-proxy@proxy:3128"
-        assert "secret" not in str(config.describe())
+        assert "secret" not in str(config.effective())
         assert "very-secret" not in repr(config)
         assert "secret-token" not in repr(config)
         assert "secret-proxy" not in repr(config)
@@ -157,7 +157,7 @@ class TestProfiles:
         assert (config.region, config.ca_bundle, config.endpoint) == ("eu-central-1", "/lab.pem", "https://s3.example")
         assert config.credentials is not None
         assert config.credentials.keys().access_key == "AKIALAB"
-        assert "shared configuration file" in config.describe()["endpoint"]
+        assert config.effective()["endpoint"][1] == "shared configuration file"
 
     @pytest.mark.usefixtures("profile", "keys")
     def test_keys_in_the_environment_win_over_a_profile(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.parts import Range
 from mlflow_versioned_store.content.scan import Source, size_up_to
-from mlflow_versioned_store.content.sinks import FileSink, MemorySink
+from mlflow_versioned_store.content.sinks import FileSink
 from mlflow_versioned_store.content.upload import FileContent, Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
@@ -26,6 +27,7 @@ from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.reading import VersionReader
 from mlflow_versioned_store.roots import clean_path
 from mlflow_versioned_store.settings import Settings, staging_from_environment
+from mlflow_versioned_store.version_file import VersionFile
 
 _log = logging.getLogger("mlflow_versioned_store")
 # Below this an upload is not worth a look at the state before its commit.
@@ -124,6 +126,11 @@ class ArtifactRoot:
         self.name = name
         self._log = log
         self._reading = VersionReader(store.backend, store.reader, store.recent, log)
+
+    @property
+    def log(self) -> Log:
+        """Everything that ever happened to it."""
+        return self._log
 
     def upload(self, items: Sequence[Item], *, context: Context, progress: Progress | None = None) -> list[Stored]:
         """Store items in one atomic change: all of them, or none.
@@ -249,11 +256,20 @@ class ArtifactRoot:
             Damaged, ObjectMissing: Stored bytes are not what was committed.
         """
         stop = version.size if stop is None else min(stop, version.size)
-        if start == 0 and stop == version.size:
-            sink = MemorySink(version.size)
-            self._reading.read([(version, sink)], ignore)
-            return bytes(sink.data)
-        return self._reading.read_range(version, start, stop) if start < stop else b""
+        return self._reading.read_bytes(version, min(start, stop), stop)
+
+    def read_ranges(self, version: Version, ranges: Sequence[Range]) -> list[bytes]:
+        """Return byte ranges [start, stop) of a version, in their order, read in one plan.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed.
+        """
+        clipped = [(min(start, version.size), min(stop, version.size)) for start, stop in ranges]
+        return self._reading.read_ranges(version, clipped)
+
+    def open(self, version: Version) -> VersionFile:
+        """Return a version as a file to read from. No request yet."""
+        return VersionFile(self._reading, version)
 
     def _hints(self, sources: Sequence[Source], paths: Sequence[str]) -> list[IndexName]:
         """Return the indexes of the current versions of `paths`: where new content most likely comes from."""

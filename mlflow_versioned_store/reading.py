@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,8 +12,9 @@ from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Recent
 from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.locations import Content, Native, Packed, Reference
+from mlflow_versioned_store.content.parts import Parts, Range, filled, merged
 from mlflow_versioned_store.content.sinks import MemorySink, Sink
-from mlflow_versioned_store.content.wanted import Wanted
+from mlflow_versioned_store.content.wanted import Wanted, ignore
 from mlflow_versioned_store.content.whole_objects import WholeObject
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
@@ -41,6 +43,7 @@ class VersionReader:
         self._reader = reader
         self._recent = recent
         self._log = log
+        self._lately: dict[Version, Wanted | WholeObject] = {}
 
     def read(self, wanted: Sequence[tuple[Version, Sink]], count: Callable[[int], None]) -> None:
         """Read versions into sinks, planned as a whole; `count` is told of bytes as they come, from any thread.
@@ -57,19 +60,52 @@ class VersionReader:
                 raise
             self._read([(version, sink) for version, (_, sink) in zip(moved, wanted, strict=True)], count)
 
-    def read_range(self, version: Version, start: int, stop: int) -> bytes:
-        """Return the bytes [start, stop) of a version, which lie inside it.
+    def read_bytes(self, version: Version, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of a version, which lie inside it; only what is needed is fetched.
 
         Raises:
             Damaged, ObjectMissing: Stored bytes are not what was committed.
         """
+
+        def read(view: memoryview) -> None:
+            parts = Parts([(start, view)] if view else [])
+            if stop - start == version.size:
+                # All of it can be checked as a whole.
+                self.read([(version, parts)], ignore)
+            else:
+                self.read_parts(version, parts)
+
+        return filled(stop - start, read)
+
+    def read_ranges(self, version: Version, ranges: Sequence[Range]) -> list[bytes]:
+        """Return byte ranges of a version, which lie inside it, in their order; they may overlap. Read in one plan.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed.
+        """
+        apart = merged(ranges)
+        buffers = [memoryview(bytearray(stop - start)) for start, stop in apart]
+        starts = [start for start, _ in apart]
+        self.read_parts(version, Parts(list(zip(starts, buffers, strict=True))))
+        found = []
+        for start, stop in ranges:
+            at = bisect_right(starts, start) - 1
+            found.append(bytes(buffers[at][start - starts[at] : stop - starts[at]]) if start < stop else b"")
+        return found
+
+    def read_parts(self, version: Version, parts: Parts) -> None:
+        """Read parts of a version, which lie inside it, into their buffers.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed; what the buffers hold means nothing.
+        """
         try:
-            return self._read_range(version, start, stop)
+            self._read_parts(version, parts)
         except ObjectMissing:
             moved = self._where_now([version])
             if moved is None:
                 raise
-            return self._read_range(moved[0], start, stop)
+            self._read_parts(moved[0], parts)
 
     def _read(self, wanted: Sequence[tuple[Version, Sink]], count: Callable[[int], None]) -> None:
         try:
@@ -92,11 +128,18 @@ class VersionReader:
         self._reader.read(packed, count)
         self._recent.note(name for one in packed[-_NOTED:] for name in one.content.indexes[:_NOTED])
 
-    def _read_range(self, version: Version, start: int, stop: int) -> bytes:
-        (located,) = self._located([version])
+    def _read_parts(self, version: Version, parts: Parts) -> None:
+        located = self._lately.get(version)
+        if located is None:
+            (located,) = self._located([version])
+            # Ranges of one version are asked for in a row.
+            self._lately = {version: located}
+            if isinstance(located, Wanted):
+                self._recent.note(located.content.indexes[:_NOTED])
         if isinstance(located, WholeObject):
-            return located.read_range(start, stop)
-        return self._reader.read_range(located, start, stop)
+            located.read_parts(parts)
+        else:
+            self._reader.read_parts(located, parts)
 
     def _where_now(self, versions: Sequence[Version]) -> list[Version] | None:
         """Fold the log to its head once: where the versions are now, or None where that is nowhere new."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.content import fetch, frames
 from mlflow_versioned_store.content.digests import Digest, digest_function
-from mlflow_versioned_store.content.directories import Directories, Frame, frames_of_run
+from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.packs import FramePlace
+from mlflow_versioned_store.content.parts import Parts
 from mlflow_versioned_store.content.pieces import Piece, batches, split
 from mlflow_versioned_store.content.wanted import Wanted, ignore, inline_chunks
 from mlflow_versioned_store.content.workers import Pool, cpu_limit, memory
@@ -70,28 +72,34 @@ class Reader:
                 wanted.sink.abandon()
             raise
 
-    def read_range(self, wanted: Wanted, start: int, stop: int) -> bytes:
-        """Return the bytes [start, stop) of a version; only the frames that it needs are fetched.
+    def read_parts(self, wanted: Wanted, parts: Parts) -> None:
+        """Read parts of a version into their buffers, in one plan; only the frames that they need are fetched.
 
         Raises:
-            Damaged, ObjectMissing: Stored bytes fail their check.
+            Damaged, ObjectMissing: Stored bytes fail their check, also on a second reading.
+            VersionedStoreError: The store could not be read; what the buffers hold means nothing.
         """
-        between = self._inline_between if wanted.is_inline else self._between
-        with wanted.named():
-            chunks = between(wanted, start, stop)
-            data = b"".join(memoryview(chunk)[max(0, start - offset) : stop - offset] for offset, chunk in chunks)
-            if len(data) != stop - start:
-                raise Damaged(f"{len(data)} bytes were found where {stop - start} were asked for.")
-        return data
+        file = replace(wanted, sink=parts)
+        with file.named():
+            if file.is_inline:
+                self._write_inline(file)
+            else:
+                self._read_batches(batches(split(file, self.directories, parts)), ignore)
 
     @property
     def _digest(self) -> Digest:
         return digest_function(self.digest_name)
 
     def _read_batches(self, batches_: Iterator[list[Piece]], progress: Callable[[int], None]) -> None:
+        first, second = next(batches_, None), next(batches_, None)
+        if first is None or second is None:
+            # A single one needs no other thread.
+            if first is not None:
+                self._read_batch(first, progress)
+            return
         running: set[Future[None]] = set()
         try:
-            for batch in batches_:
+            for batch in chain((first, second), batches_):
                 running.add(_reading.submit(self._read_batch, batch, progress))
                 if len(running) >= 2 * _readers():
                     running = _collect(running)
@@ -161,6 +169,12 @@ class Reader:
             yield header, chunk
 
     def _read_inline(self, wanted: Wanted) -> None:
+        digests, chunk = self._write_inline(wanted)
+        wanted.check(self.digest_name, digests, chunk)
+        wanted.sink.finish(empty=not wanted.size)
+
+    def _write_inline(self, wanted: Wanted) -> tuple[list[bytes], Buffer]:
+        """Write the inline chunks of a version into its sink; return their digests, and the last one."""
         digests = []
         offset = 0
         chunk: Buffer = b""
@@ -168,48 +182,9 @@ class Reader:
             wanted.sink.write(offset, chunk)
             offset += len(chunk)
             digests.append(header.digest)
-        wanted.check(self.digest_name, digests, chunk)
-        wanted.sink.finish(empty=not offset)
-
-    def _inline_between(self, wanted: Wanted, start: int, stop: int) -> Iterator[tuple[int, Buffer]]:
-        offset = 0
-        for _, chunk in inline_chunks(wanted, self._digest):
-            if offset < stop and offset + len(chunk) > start:
-                yield offset, chunk
-            offset += len(chunk)
-
-    def _between(self, wanted: Wanted, start: int, stop: int) -> Iterator[tuple[int, Buffer]]:
-        needed = self._frames_between(wanted, start, stop)
-        if not needed:
-            return
-        by_place = fetch.spans(place for _, frame in needed for place in frame.chain)
-        fetched = self._fetch(by_place)
-        for offset, frame in needed:
-            try:
-                _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
-            except Damaged:
-                # The bytes may have been hurt on their way; a second reading decides.
-                fetched = self._fetch(by_place)
-                _, chunk = fetch.decode_chain(fetched, frame.chain, self._digest)
-            if len(chunk) != frame.raw:
-                raise Damaged(f"A frame holds {len(chunk)} bytes where its directory says {frame.raw}.")
-            yield offset, chunk
-
-    def _frames_between(self, wanted: Wanted, start: int, stop: int) -> list[tuple[int, Frame]]:
-        runs = []
-        offset = 0
-        for extent in wanted.location.extents:
-            if offset < stop and offset + extent.raw > start:
-                runs.append((offset, wanted.run(extent)))
-            offset += extent.raw
-        known = self.directories.load([*(run.pack for _, run in runs), *wanted.content.leans])
-        needed = []
-        for offset, run in runs:
-            for frame in frames_of_run(known, run):
-                if offset < stop and offset + frame.raw > start:
-                    needed.append((offset, frame))
-                offset += frame.raw  # noqa: PLW2901 - walks on through the extent
-        return needed
+        if offset != wanted.size:
+            raise Damaged(f"Its inline frames hold {offset} bytes where its commit says {wanted.size}.")
+        return digests, chunk
 
 
 def _collect(running: set[Future[None]]) -> set[Future[None]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.directories import Directories, Frame, frames_of_run
-from mlflow_versioned_store.content.packs import FramePlace
+from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
+from mlflow_versioned_store.content.parts import Parts
 from mlflow_versioned_store.content.wanted import Wanted
 from mlflow_versioned_store.errors import Damaged
 
@@ -18,15 +20,24 @@ _GROUP_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class FileProgress:
-    """A file on its way: how many of its pieces are missing, and the digests of the chunks that came."""
+    """A file on its way: how many of its pieces are missing, and the digests of the chunks that came.
+
+    Args:
+        wanted: The file.
+        whole: Whether all of it is read, so that it can be checked as a whole.
+        missing: How many pieces have not come yet.
+    """
 
     wanted: Wanted
+    whole: bool = True
     missing: int = 0
     _digests: dict[int, list[bytes]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def piece_done(self, number: int, digests: list[bytes]) -> bool:
-        """Note a finished piece; True for the one that completes the file."""
+        """Note a finished piece; True for the one that completes a file that is read whole."""
+        if not self.whole:
+            return False
         with self._lock:
             self._digests[number] = digests
             self.missing -= 1
@@ -64,14 +75,33 @@ class Piece:
         return (self.run,) if self.chains is None else (place for chain in self.chains for place in chain)
 
 
-def split(wanted: Wanted, directories: Directories) -> list[Piece]:
-    """Return the pieces of a packed file. Where deltas take part, its packs' directories are read first.
+def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) -> list[Piece]:
+    """Return the pieces of a packed file. The directories of its packs are read first, where they are needed.
+
+    Args:
+        wanted: The file.
+        directories: The directories known to this process.
+        parts: What is wanted of it; None is all of it.
 
     Raises:
         Damaged, ObjectMissing: What commit and directories say does not fit together.
     """
-    file = FileProgress(wanted)
-    pieces = list(_with_deltas(file, directories) if wanted.content.leans else _plain(file))
+    file = FileProgress(wanted, whole=parts is None)
+    runs = [run for run in _runs(wanted) if parts is None or parts.touch(run.offset, run.stop)]
+    alone = not wanted.content.leans
+    # Frames that stand alone and are all wanted are read as they are.
+    cut = [run for run in runs if not (alone and (parts is None or parts.cover(run.offset, run.stop)))]
+    known = directories.load((*(run.place.pack for run in cut), *wanted.content.leans)) if cut else {}
+    pieces: list[Piece] = []
+    for run in runs:
+        if run.place.pack not in known:
+            pieces.append(Piece(file, len(pieces), run.offset, run.place, run.stop - run.offset))
+            continue
+        for offset, group in _groups(_frames(run, known), parts):
+            start, last = group[0].chain[0].offset, group[-1].chain[0]
+            place = FramePlace(last.pack, start, last.offset + last.size - start)
+            raw = sum(frame.raw for frame in group)
+            pieces.append(Piece(file, len(pieces), offset, place, raw, tuple(frame.chain for frame in group)))
     file.missing = len(pieces)
     return pieces
 
@@ -91,39 +121,45 @@ def batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield batch
 
 
-def _plain(file: FileProgress) -> Iterator[Piece]:
+class _Run(NamedTuple):
+    """An extent: where its frames are, and which bytes [offset, stop) of the file they hold."""
+
+    place: FramePlace
+    offset: int
+    stop: int
+
+
+def _runs(wanted: Wanted) -> Iterator[_Run]:
     offset = 0
-    for number, extent in enumerate(file.wanted.location.extents):
-        yield Piece(file, number, offset, file.wanted.run(extent), extent.raw)
+    for extent in wanted.location.extents:
+        yield _Run(wanted.run(extent), offset, offset + extent.raw)
         offset += extent.raw
 
 
-def _with_deltas(file: FileProgress, directories: Directories) -> Iterator[Piece]:
-    wanted = file.wanted
-    known = directories.load((*wanted.content.packs, *wanted.content.leans))
-    number = offset = 0
-    for extent in wanted.location.extents:
-        run = wanted.run(extent)
-        end = offset + extent.raw
-        for group in _groups(frames_of_run(known, run)):
-            raw = sum(frame.raw for frame in group)
-            start, last = group[0].chain[0].offset, group[-1].chain[0]
-            place = FramePlace(run.pack, start, last.offset + last.size - start)
-            yield Piece(file, number, offset, place, raw, tuple(frame.chain for frame in group))
-            number, offset = number + 1, offset + raw
-        if offset != end:
-            key = run.pack.key
-            raise Damaged(f"The directory of the pack {key} and the commit tell different lengths.", key=key)
+def _frames(run: _Run, known: dict[PackName, Directory]) -> Iterator[tuple[int, Frame]]:
+    """Yield the frames of a run, and where in the file they belong."""
+    offset = run.offset
+    for frame in frames_of_run(known, run.place):
+        yield offset, frame
+        offset += frame.raw
+    if offset != run.stop:
+        key = run.place.pack.key
+        raise Damaged(f"The directory of the pack {key} and the commit tell different lengths.", key=key)
 
 
-def _groups(frames: Iterable[Frame]) -> Iterator[Sequence[Frame]]:
+def _groups(frames: Iterable[tuple[int, Frame]], parts: Parts | None) -> Iterator[tuple[int, Sequence[Frame]]]:
+    """Yield wanted frames that follow each other, up to 8 MiB, and where in the file the first belongs."""
     group: list[Frame] = []
-    size = 0
-    for frame in frames:
+    first = stop = 0
+    for offset, frame in frames:
+        if parts is not None and not parts.touch(offset, offset + frame.raw):
+            continue
+        if group and (offset != stop or stop - first >= _GROUP_BYTES):
+            yield first, group
+            group = []
+        if not group:
+            first = offset
         group.append(frame)
-        size += frame.raw
-        if size >= _GROUP_BYTES:
-            yield group
-            group, size = [], 0
+        stop = offset + frame.raw
     if group:
-        yield group
+        yield first, group

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer, Fetched
+from mlflow_versioned_store.content.fetch import GAP_BYTES
+from mlflow_versioned_store.content.parts import Parts, Range, merged
 from mlflow_versioned_store.content.sinks import Sink
 from mlflow_versioned_store.content.workers import fetching, memory
 from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
@@ -55,36 +58,49 @@ class WholeObject:
             ObjectMissing: It is gone.
             Damaged: It is not what was committed.
         """
-        # Taken once for all ranges under way: readers that each held some and waited for more could wait for ever.
-        budget = memory().transfers.held(min(self._size, (_RANGES_AHEAD + 1) * _RANGE_BYTES))
         try:
             sha256 = hashlib.sha256()
-            offset = 0
-            with budget:
-                for data in self._ranges():
+            with self._held(self._size):
+                for offset, data in self._ranges([(0, self._size)]):
                     sink.write(offset, data)
                     sha256.update(data)
-                    offset += len(data)
                     on_bytes(len(data))
             if self._sha256 and sha256.hexdigest() != self._sha256:
                 raise self._changed("its SHA-256 is another one")
-            sink.finish(empty=not offset)
+            sink.finish(empty=not self._size)
         except BaseException:
             sink.abandon()
             raise
 
-    def read_range(self, start: int, stop: int) -> bytes:
-        """Return the bytes [start, stop). Held to the version id or entity tag alone: a digest would need all bytes."""
-        return bytes(self._get(start, stop)) if stop > start else b""
+    def read_parts(self, parts: Parts) -> None:
+        """Read parts of it; those close to each other come together.
 
-    def _ranges(self) -> Iterator[Buffer]:
-        running: deque[Future[Buffer]] = deque()
-        for start in range(0, self._size, _RANGE_BYTES):
-            running.append(fetching.submit(self._get, start, min(self._size, start + _RANGE_BYTES)))
-            if len(running) > _RANGES_AHEAD:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+        They are held to the version id or entity tag alone: a digest would need all bytes.
+
+        Raises:
+            ObjectMissing: It is gone.
+            Damaged: It is not what was committed.
+        """
+        ranges = merged(parts.ranges, GAP_BYTES)
+        with self._held(sum(stop - start for start, stop in ranges)):
+            for offset, data in self._ranges(ranges):
+                parts.write(offset, data)
+
+    def _held(self, size: int) -> AbstractContextManager[None]:
+        # Taken once for all ranges under way: readers that each held some and waited for more could wait for ever.
+        return memory().transfers.held(min(size, (_RANGES_AHEAD + 1) * _RANGE_BYTES))
+
+    def _ranges(self, wanted: Iterable[Range]) -> Iterator[tuple[int, Buffer]]:
+        """Yield the bytes of `wanted` in pieces of at most 8 MiB, each with where it begins."""
+        running: deque[tuple[int, Future[Buffer]]] = deque()
+        for first, last in wanted:
+            for start in range(first, last, _RANGE_BYTES):
+                running.append((start, fetching.submit(self._get, start, min(last, start + _RANGE_BYTES))))
+                if len(running) > _RANGES_AHEAD:
+                    offset, read = running.popleft()
+                    yield offset, read.result()
+        for offset, read in running:
+            yield offset, read.result()
 
     def _get(self, start: int, stop: int) -> Buffer:
         try:

@@ -75,6 +75,14 @@ class Budget:
             self._free -= taken
         return taken
 
+    def try_take(self, wanted: int) -> bool:
+        """Take `wanted` bytes if they are free now; tell whether they were."""
+        with self._changed:
+            if self._free < wanted:
+                return False
+            self._free -= wanted
+            return True
+
     @property
     def used(self) -> int:
         """Bytes that are taken now."""
@@ -117,11 +125,13 @@ class Memory:
 
     `lanes` admits large uploads, `small` those that must not wait behind them; `transfers` bounds the packs and ranges
     on their way. Whoever holds part of `transfers` needs nothing more to give it back, so no two wait for each other.
+    `ahead` is what open files have fetched ahead of their readers, who may never come for it; nobody waits for that.
     """
 
     def __init__(self, total: int):
         self.total = total
-        self.lanes = Budget(total // 2)
+        self.lanes = Budget(total * 7 // 16)
+        self.ahead = Budget(total // 16)
         self.transfers = Budget(total * 3 // 8)
         self.small = Budget(total // 8)
 

@@ -20,6 +20,7 @@ from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.frames import encode_header
 from mlflow_versioned_store.content.locations import Content, IndexName, Packed, decode_content, decode_location
 from mlflow_versioned_store.content.packs import FramePlace, PackName
+from mlflow_versioned_store.content.parts import Parts, filled
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.content.sightings import Sightings
 from mlflow_versioned_store.content.sinks import MemorySink, Sink
@@ -127,6 +128,11 @@ def read(backend: Backend, uploaded: Uploaded, number: int = 0) -> bytes:
     sink = MemorySink(uploaded.files[number].size)
     reader(backend).read([wanted(uploaded, number, sink)])
     return bytes(sink.data)
+
+
+def read_range(reader: Reader, file: Wanted, start: int, stop: int) -> bytes:
+    """Return the bytes [start, stop) of a file."""
+    return filled(stop - start, lambda view: reader.read_parts(file, Parts([(start, view)] if view else [])))
 
 
 def stored_bytes(backend: Backend) -> int:

@@ -32,6 +32,7 @@ from tests.content.making import (
     frame,
     noise,
     place,
+    read_range,
     reader,
     rows,
     store,
@@ -120,14 +121,14 @@ def test_a_range_is_a_slice(stored: tuple[Backend, dict[str, Uploaded]], bounds:
     """Any range of any file is the slice of its bytes."""
     backend, uploads = stored
     start, stop = sorted(bounds)
-    assert reader(backend).read_range(wanted(uploads[kind]), start, stop) == CONTENTS[kind][start:stop]
+    assert read_range(reader(backend), wanted(uploads[kind]), start, stop) == CONTENTS[kind][start:stop]
 
 
 def test_a_range_reads_few_bytes(faulty: FaultyBackend, uploads: dict[str, Uploaded]) -> None:
     """A kilobyte out of 40 MiB takes one directory and one chunk."""
     weighing = Weighing(faulty)
     assert (
-        reader(weighing).read_range(wanted(uploads["random"]), 10_000_000, 10_001_000)
+        read_range(reader(weighing), wanted(uploads["random"]), 10_000_000, 10_001_000)
         == (RANDOM[10_000_000:10_001_000])
     )
     assert sum(count for _, _, count in weighing.reads) < 600_000
@@ -154,7 +155,7 @@ def test_a_range_that_was_hurt_on_its_way_is_read_again(
 ) -> None:
     """The same for ranges."""
     faulty.when(Once(pack_get, number), fault)
-    assert reader(faulty).read_range(wanted(uploads[kind]), 5000, 9000) == CONTENTS[kind][5000:9000]
+    assert read_range(reader(faulty), wanted(uploads[kind]), 5000, 9000) == CONTENTS[kind][5000:9000]
 
 
 @pytest.mark.parametrize("fault", [Fault.CORRUPT, Fault.TRUNCATE])
@@ -172,7 +173,7 @@ def test_damage_names_pack_and_version(
     assert caught.value.key in str(caught.value)
     assert_untouched(tmp_path)
     with pytest.raises(Damaged, match="file0@@v1") as in_range:
-        reader(faulty).read_range(wanted(uploads[kind]), 5000, 9000)
+        read_range(reader(faulty), wanted(uploads[kind]), 5000, 9000)
     assert in_range.value.key is not None
 
 
@@ -187,7 +188,7 @@ def test_a_missing_pack_is_named(
     assert caught.value.key is not None
     assert_untouched(tmp_path)
     with pytest.raises(ObjectMissing, match="file0@@v1"):
-        reader(faulty).read_range(wanted(uploads[kind]), 5000, 9000)
+        read_range(reader(faulty), wanted(uploads[kind]), 5000, 9000)
 
 
 @pytest.mark.parametrize("fault", [Fault.DENY, Fault.REFUSED])
@@ -285,7 +286,7 @@ def test_extents_that_lie_are_damage(extent: Extent, *, leans: bool) -> None:
     with pytest.raises(Damaged, match="one@@v1"):
         reader(weighing).read([file])
     with pytest.raises(Damaged, match="one@@v1"):
-        reader(weighing).read_range(file, 10, 20)
+        read_range(reader(weighing), file, 10, 20)
     assert all(stop is not None and stop <= file.content.packs[0].size for _, stop, _ in weighing.reads)
 
 
@@ -366,7 +367,7 @@ def test_a_lying_commit_allocates_little(faulty: FaultyBackend, uploads: dict[st
         with pytest.raises(Damaged):
             reader(faulty).read([file])
         with pytest.raises(Damaged):
-            reader(faulty).read_range(file, 1 << 40, (1 << 40) + 10)
+            read_range(reader(faulty), file, 1 << 40, (1 << 40) + 10)
         assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     finally:
         tracemalloc.stop()

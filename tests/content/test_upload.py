@@ -29,6 +29,7 @@ from tests.content.making import (
     indexes_of,
     noise,
     read,
+    read_range,
     reader,
     rows,
     store,
@@ -92,7 +93,7 @@ def test_any_file_edited_in_any_way_comes_back(seed: int, size: int, kind: bool)
     for data, uploaded in kept:
         assert read(backend, uploaded) == data
         start, stop = sorted((source.randrange(len(data) + 1), source.randrange(len(data) + 1)))
-        assert reader(backend).read_range(wanted(uploaded), start, stop) == data[start:stop]
+        assert read_range(reader(backend), wanted(uploaded), start, stop) == data[start:stop]
 
 
 @given(seed=st.integers(0, 1 << 32), count=st.integers(1, 25))
@@ -225,7 +226,7 @@ def test_inline_ranges_are_slices(backend: Backend) -> None:
     file = wanted(uploaded)
     assert file.is_inline
     for start, stop in ((0, 0), (0, len(data)), (10, 20), (len(data) - 1, len(data)), (100, 50_000)):
-        assert reader(backend).read_range(file, start, stop) == data[start:stop]
+        assert read_range(reader(backend), file, start, stop) == data[start:stop]
 
 
 def test_many_small_files_share_packs(backend: Backend) -> None:
@@ -255,7 +256,7 @@ def test_a_read_costs_few_requests(backend: Backend) -> None:
         assert {call.verb for call in faulty.calls} == {"get"}
         assert len(faulty.calls) <= calls
     faulty.calls.clear()
-    assert reader(faulty).read_range(wanted(first), 1_000_000, 1_000_100) == text(lines)[1_000_000:1_000_100]
+    assert read_range(reader(faulty), wanted(first), 1_000_000, 1_000_100) == text(lines)[1_000_000:1_000_100]
     assert len(faulty.calls) == 2
 
 

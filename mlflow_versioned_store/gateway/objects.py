@@ -1,0 +1,164 @@
+"""One object: its headers, what a request's conditions and range mean for it, and its bytes."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import NamedTuple
+
+from mlflow_versioned_store.gateway.bucket import version_id
+from mlflow_versioned_store.gateway.failures import S3Error, denied
+from mlflow_versioned_store.history.versions import Version
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_NUMBER_DIGITS_MAX = 18
+# A response header that the query may set, and under which name it does.
+_OVERRIDES = {
+    "response-cache-control": "Cache-Control",
+    "response-content-disposition": "Content-Disposition",
+    "response-content-encoding": "Content-Encoding",
+    "response-content-language": "Content-Language",
+    "response-content-type": "Content-Type",
+    "response-expires": "Expires",
+}
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+class Span(NamedTuple):
+    """The bytes [start, stop) of an object, and whether they were asked for as a range."""
+
+    start: int
+    stop: int
+    is_range: bool
+
+
+def e_tag(version: Version) -> str:
+    """Return the entity tag: the SHA-256 of the content, in a form that no client takes for an MD5."""
+    return f'"{version.sha256}-1"'
+
+
+def headers(version: Version, path: str, query: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of an object, but for its length.
+
+    Args:
+        version: The version.
+        path: Its path, whose ending says what it is.
+        query: The request's query, which may override some.
+
+    Raises:
+        S3Error: An override is no header value.
+    """
+    found = {
+        "Content-Type": mimetypes.guess_type(path)[0] or "binary/octet-stream",
+        "ETag": e_tag(version),
+        "Last-Modified": format_datetime(_modified(version), usegmt=True),
+        "Accept-Ranges": "bytes",
+        "x-amz-version-id": version_id(version),
+        "x-amz-meta-sha256": version.sha256,
+        # Artifacts come from anywhere: a browser shows them without running what is in them.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    }
+    for name, header in _OVERRIDES.items():
+        if name in query:
+            if _UNPRINTABLE.search(query[name]):
+                raise S3Error(400, "InvalidArgument", f"{name} is not a header's value.")
+            found[header] = query[name]
+    return found
+
+
+def checksum(version: Version) -> dict[str, str]:
+    """Return the header that lets a client check a whole object."""
+    return {
+        "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(version.sha256)).decode(),
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+
+
+def check_conditions(version: Version, asked: Mapping[str, str]) -> None:
+    """Hold a request to its conditions, in the order of RFC 9110, section 13.2.2.
+
+    Args:
+        version: The version.
+        asked: The request's headers, names in lower case.
+
+    Raises:
+        S3Error: 304 where the client has it already, 412 where it is another one than the client expects.
+    """
+    tag, modified = e_tag(version), _modified(version)
+    failed = S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+    unmodified = S3Error(304, "NotModified", "", {"ETag": tag, "Last-Modified": format_datetime(modified, usegmt=True)})
+    if "if-match" in asked:
+        if not _names(asked["if-match"], tag):
+            raise failed
+    elif (since := _date(asked.get("if-unmodified-since"))) is not None and modified > since:
+        raise failed
+    if "if-none-match" in asked:
+        if _names(asked["if-none-match"], tag):
+            raise unmodified
+    elif (since := _date(asked.get("if-modified-since"))) is not None and modified <= since:
+        raise unmodified
+
+
+def span(version: Version, text: str | None) -> Span:
+    """Return which bytes a Range header asks for; all of them where it is none, or asks for several ranges.
+
+    Raises:
+        S3Error: It lies outside.
+    """
+    whole = Span(0, version.size, is_range=False)
+    match = _RANGE.fullmatch(text or "")
+    if match is None or match[1] == match[2] == "" or max(map(len, match.groups())) > _NUMBER_DIGITS_MAX:
+        return whole
+    if not match[1]:
+        start, stop = max(0, version.size - int(match[2])), version.size
+    else:
+        start, stop = int(match[1]), min(version.size, int(match[2]) + 1 if match[2] else version.size)
+        if match[2] and int(match[2]) < start:
+            return whole
+    if start >= stop:
+        raise S3Error(
+            416, "InvalidRange", "The requested range is not satisfiable", {"Content-Range": f"bytes */{version.size}"}
+        )
+    return Span(start, stop, is_range=True)
+
+
+def tombstone(version: Version, *, named: bool) -> S3Error:
+    """Return the answer for a deleted object: by its key, or by the version id of the tombstone itself."""
+    found = {"x-amz-delete-marker": "true", "x-amz-version-id": version_id(version, is_tombstone=True)}
+    if named:
+        return S3Error(405, "MethodNotAllowed", "This version is a delete marker.", found | {"Allow": "DELETE"})
+    return S3Error(404, "NoSuchKey", "The object was deleted; its earlier versions are listed.", found)
+
+
+def check_readable(*, allowed: bool) -> None:
+    """Refuse who may not read here.
+
+    Raises:
+        S3Error: Not allowed.
+    """
+    if not allowed:
+        raise denied("Access Denied")
+
+
+def _modified(version: Version) -> datetime:
+    return version.when.replace(microsecond=0)
+
+
+def _names(text: str, tag: str) -> bool:
+    names = [name.strip().removeprefix("W/") for name in text.split(",")]
+    return "*" in names or tag in names or tag.strip('"') in names
+
+
+def _date(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        time = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -76,6 +76,11 @@ def clean_path(path: str) -> str:
     return stripped
 
 
+def joined(*parts: str) -> str:
+    """Return the non-empty parts with "/" between them."""
+    return "/".join(part for part in parts if part)
+
+
 def _check_component(part: str, path: str) -> None:
     if part in ("", ".", ".."):
         raise InvalidInput(f"The path {path!r} has the component {part!r}; use plain relative names.")

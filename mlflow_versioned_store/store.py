@@ -163,7 +163,13 @@ class Store:
 
         One listing for each folder above the roots.
         """
-        return sorted(self._roots_in(keys.LOGS if not path else f"{keys.LOGS}/{keys.encode_path(path)}", path))
+        return sorted(self._roots_in(_folder_of(path), path))
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names directly below a path that lead to artifact roots with a history, sorted. One listing."""
+        components = [key.rpartition("/")[2] for key in self._backend.folders(_folder_of(path))]
+        names = [keys.decode_component(component) for component in components if not component.startswith("_")]
+        return sorted(name for name in names if name is not None)
 
     def domain(self, artifact_root: str) -> Domain:
         """Return the deduplication domain that uploads to an artifact root use.
@@ -223,6 +229,11 @@ class Store:
                 yield ""
             elif not component.startswith("_") and (name := keys.decode_component(component)) is not None:
                 yield from self._roots_in(f"{folder}/{component}", f"{path}/{name}" if path else name)
+
+
+def _folder_of(path: str) -> str:
+    """Return where the logs of the artifact roots at or below a path are."""
+    return f"{keys.LOGS}/{keys.encode_path(path)}" if path else keys.LOGS
 
 
 def _store(found: Found) -> Store:

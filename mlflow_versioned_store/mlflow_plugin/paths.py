@@ -69,8 +69,3 @@ def writing(folder: str | os.PathLike[str] | None) -> str:
     if text.startswith("/"):
         raise InvalidInput(f"Invalid artifact path: {text!r}. It must be relative, such as 'data/raw'.")
     return clean_path(text)
-
-
-def joined(*parts: str) -> str:
-    """Return the non-empty parts with "/" between them."""
-    return "/".join(part for part in parts if part)

@@ -23,9 +23,11 @@ from mlflow_versioned_store.errors import (
 from mlflow_versioned_store.mlflow_plugin import destinations, paths, sources, streams
 from mlflow_versioned_store.mlflow_plugin.destinations import Destinations
 from mlflow_versioned_store.mlflow_plugin.failures import translated
+from mlflow_versioned_store.mlflow_plugin.origin import origin
 from mlflow_versioned_store.mlflow_plugin.progress import TransferBar
-from mlflow_versioned_store.mlflow_plugin.tree import Found, Tree
+from mlflow_versioned_store.roots import joined
 from mlflow_versioned_store.store import Item, open_store
+from mlflow_versioned_store.tree import Found, Tree
 
 _logger = logging.getLogger(__name__)
 # The arguments of the base class grew from release to release of MLflow.
@@ -121,7 +123,10 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             folder = paths.reading(path)
             tree = self._tree_to_read()
             entries = tree.children(folder) if tree is not None else []
-            return [FileInfo(paths.joined(folder, name), size is None, size) for name, size in entries]
+            return [
+                FileInfo(joined(folder, name), version is None, version.size if version else None)
+                for name, version in entries
+            ]
 
     def download_artifacts(self, artifact_path: str | None, dst_path: str | os.PathLike[str] | None = None) -> str:
         """Download a file or a folder, planned as a whole and read at one state.
@@ -181,14 +186,14 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
                 self._tree_to_write().upload(logged.items, bar)
 
     def _log_body(self, name: str, artifact_path: str | None) -> streams.Log:
-        path = paths.joined(paths.writing(artifact_path), os.path.basename(name))
+        path = joined(paths.writing(artifact_path), os.path.basename(name))
         return lambda body: self._tree_to_write().upload([Item(path, body)])
 
     def _download(self, found: list[Found], asked: str, local: Destinations) -> str:
         local.check(one.path for one in found)
         plans: dict[str, list[tuple[Found, str]]] = {}
         for one in found:
-            path = paths.joined(asked, one.path)
+            path = joined(asked, one.path)
             if one.version.kind == "folder":
                 local.directory(path)
             else:
@@ -205,7 +210,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         # Climbing paths name what exists; where nothing does they must not decide where a store is made.
         store, prefix = open_store(self._location.uri, write=self._location.anchor is None)
         self._check_anchor(store.id)
-        return Tree(store, prefix)
+        return Tree(store, prefix, context=origin)
 
     def _tree_to_read(self) -> Tree | None:
         try:
@@ -214,7 +219,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             # Nothing was ever logged here, which is how every new run begins.
             return None
         self._check_anchor(store.id)
-        return Tree(store, prefix)
+        return Tree(store, prefix, context=origin)
 
     def _check_anchor(self, store_id: str) -> None:
         if self._location.anchor is not None and open_store(self._location.anchor)[0].id != store_id:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed
-from mlflow_versioned_store.mlflow_plugin.paths import joined
+from mlflow_versioned_store.roots import joined
 from mlflow_versioned_store.store import Item
 
 

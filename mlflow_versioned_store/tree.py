@@ -1,4 +1,4 @@
-"""The part of a store that one repository sees, across all artifact roots in it.
+"""Everything of a store at or below one path, across all artifact roots in it.
 
 MLflow builds repositories at any prefix: inside an artifact root, at one, or far above many.
 """
@@ -6,14 +6,17 @@ MLflow builds repositories at any prefix: inside an artifact root, at one, or fa
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
+from mlflow_versioned_store import context
+from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
-from mlflow_versioned_store.mlflow_plugin.origin import origin
-from mlflow_versioned_store.mlflow_plugin.paths import joined
-from mlflow_versioned_store.roots import Place, clean_path, place
+from mlflow_versioned_store.roots import Place, clean_path, joined, place
 from mlflow_versioned_store.store import ArtifactRoot, Folder, Item, Progress, Store
 
 
@@ -22,11 +25,11 @@ class Entry(NamedTuple):
 
     Args:
         name: Its last component.
-        size: Bytes; None for a folder.
+        version: The version of a file; None for a folder.
     """
 
     name: str
-    size: int | None
+    version: Version | None
 
 
 class Found(NamedTuple):
@@ -43,17 +46,56 @@ class Found(NamedTuple):
     version: Version
 
 
+class Moment:
+    """The artifact roots of a store, each as it was when it was first looked at."""
+
+    def __init__(self) -> None:
+        self._histories: dict[ArtifactRoot, _Pinned] = {}
+
+    def resolve(self, root: ArtifactRoot, address: str) -> Version | Folder | None:
+        """Return what an address leads to at this moment, or None where there certainly is nothing."""
+        history = self._histories.setdefault(root, _Pinned(root.log))
+        return root.resolve(address, history=history)
+
+
+class _Pinned:
+    """A log whose newest state stays what it was."""
+
+    def __init__(self, log: Log):
+        self._log = log
+        self._state: State | None = None
+
+    def state(self) -> State:
+        if self._state is None:
+            self._state = self._log.state()
+        return self._state
+
+    def state_at(self, *, commit: int | None = None, time: datetime | None = None) -> State:
+        return self._log.state_at(commit=commit, time=time)
+
+
 class Tree:
-    """Everything of a store at or below one path.
+    """Everything of a store at or below one path, read at one moment.
 
     Args:
         store: The store.
         prefix: The path inside it; addresses such as "d@c5" may be part of it, and of every path below.
+        context: Says of an artifact root who changes it.
+        moment: The moment; by default that of the first look.
     """
 
-    def __init__(self, store: Store, prefix: str):
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        context: Callable[[str], Context] = context.here,
+        moment: Moment | None = None,
+    ):
         self._store = store
         self._prefix = prefix
+        self._context = context
+        self._moment = moment or Moment()
 
     def upload(self, items: Sequence[Item], progress: Progress | None = None) -> None:
         """Log all items in one atomic change for each artifact root: one, unless the tree lies above them."""
@@ -64,7 +106,7 @@ class Tree:
         else:
             changes = self._by_root(items)
         for name, changed in changes.items():
-            self._store.root(name).upload(changed, context=origin(name), progress=progress)
+            self._store.root(name).upload(changed, context=self._context(name), progress=progress)
 
     def _by_root(self, items: Sequence[Item]) -> dict[str, list[Item]]:
         changes: dict[str, list[Item]] = {}
@@ -78,12 +120,11 @@ class Tree:
     def children(self, path: str) -> list[Entry]:
         """Return what lies directly inside a folder, sorted by name; nothing for a file or what does not exist."""
         at = self._place(path)
-        children = self._store.root(at.root).children(at.path)
-        entries = [Entry(child.name, None if child.is_folder else child.size) for child in children]
+        found = self._moment.resolve(self._store.root(at.root), at.path)
+        entries = [Entry(*child) for child in found.state.children(found.path)] if isinstance(found, Folder) else []
         if not at.root:
-            known = {entry.name for entry in entries if entry.size is None}
-            below = {name.split("/", 1)[0] for name, _ in self._roots_below(at.path)}
-            entries += [Entry(name, None) for name in below - known]
+            known = {entry.name for entry in entries if entry.version is None}
+            entries += [Entry(name, None) for name in self._store.folders(at.path) if name not in known]
         return sorted(entries, key=lambda entry: entry.name)
 
     def files(self, path: str) -> list[Found]:
@@ -92,17 +133,28 @@ class Tree:
         A file is found alone, with the path ""; what does not exist gives an empty list.
         """
         at = self._place(path)
-        found = list(_at_or_below(self._store.root(at.root), at.path))
+        found = list(self._at_or_below(self._store.root(at.root), at.path))
         if not at.root and not (found and not found[0].path):
             for relative, root in self._roots_below(at.path):
-                found += (inner._replace(path=joined(relative, inner.path)) for inner in _at_or_below(root, ""))
+                found += (inner._replace(path=joined(relative, inner.path)) for inner in self._at_or_below(root, ""))
         return found
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a path is a folder: the store, an artifact root with a history, or where something lies below.
+
+        At most one listing beyond what the state of an artifact root costs.
+        """
+        at = self._place(path)
+        found = self._moment.resolve(self._store.root(at.root), at.path)
+        if isinstance(found, Folder) and (found.path or found.state.number or not at.root):
+            return True
+        return found is None and not at.root and bool(self._store.folders(at.path))
 
     def file(self, path: str) -> Found | None:
         """Return the version of a file, or None where there is none."""
         at = self._place(path)
         root = self._store.root(at.root)
-        version = root.resolve(at.path) if at.path else None
+        version = self._moment.resolve(root, at.path) if at.path else None
         return Found("", root, version) if isinstance(version, Version) and version.kind == "file" else None
 
     def delete(self, path: str) -> int:
@@ -114,10 +166,10 @@ class Tree:
         at = self._place(path)
         if "@" in at.path:
             self._refuse_address(at)
-        count = self._store.root(at.root).delete(at.path, context=origin(at.root))
+        count = self._store.root(at.root).delete(at.path, context=self._context(at.root))
         if not at.root:
             for _, root in self._roots_below(at.path):
-                count += root.delete("", context=origin(root.name))
+                count += root.delete("", context=self._context(root.name))
         return count
 
     def _place(self, path: str) -> Place:
@@ -129,20 +181,19 @@ class Tree:
                 yield posixpath.relpath(name, path or "."), self._store.root(name)
 
     def _refuse_address(self, at: Place) -> None:
-        found = self._store.root(at.root).resolve(at.path)
+        found = self._moment.resolve(self._store.root(at.root), at.path)
         if found is not None and found.path != at.path:
             raise InvalidInput(
                 f"{at.path!r} is an address of {found.path!r}, and a version cannot be deleted on its own; delete"
                 f" {found.path!r} to record it as gone from now on."
             )
 
-
-def _at_or_below(root: ArtifactRoot, path: str) -> Iterator[Found]:
-    found = root.resolve(path)
-    if isinstance(found, Folder):
-        skipped = len(found.path) + 1 if found.path else 0
-        for version in found.state.walk(found.path):
-            # An empty folder that was asked for is its own only entry.
-            yield Found(version.path[skipped:], root, version)
-    elif found is not None:
-        yield Found("", root, found)
+    def _at_or_below(self, root: ArtifactRoot, path: str) -> Iterator[Found]:
+        found = self._moment.resolve(root, path)
+        if isinstance(found, Folder):
+            skipped = len(found.path) + 1 if found.path else 0
+            for version in found.state.walk(found.path):
+                # An empty folder that was asked for is its own only entry.
+                yield Found(version.path[skipped:], root, version)
+        elif found is not None:
+            yield Found("", root, found)

@@ -1,0 +1,278 @@
+"""Looking a store over: can it be reached, may this process use it, does its server keep its word, is all set up."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from typing import Literal, TypeAlias
+
+from mlflow_versioned_store import finding, keys
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.counting import Counts, counts_of
+from mlflow_versioned_store.backends.opening import open_container, parse
+from mlflow_versioned_store.backends.probe import probe
+from mlflow_versioned_store.backends.s3_bucket import bucket_versioning, check_lifecycle
+from mlflow_versioned_store.backends.scoped import ScopedBackend
+from mlflow_versioned_store.catalog import configuration, quotas
+from mlflow_versioned_store.catalog.configuration import Value
+from mlflow_versioned_store.errors import (
+    AccessDenied,
+    CredentialsMissing,
+    NoStore,
+    NotFound,
+    Unavailable,
+    VersionedStoreError,
+)
+from mlflow_versioned_store.marker import check_features
+from mlflow_versioned_store.settings import read_settings
+from mlflow_versioned_store.store import Store, open_store
+
+Status: TypeAlias = Literal["ok", "warning", "failed"]
+Right: TypeAlias = Literal["list", "create", "read", "delete"]
+
+ENTRY_POINTS = "mlflow.artifact_repository"
+_CLOCK_WARNING, _CLOCK_FAILED = timedelta(seconds=30), timedelta(minutes=5)
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+# What the providers call the permission for each thing that is tried.
+_PERMISSIONS: dict[str, dict[Right, str]] = {
+    "s3": {
+        "list": "s3:ListBucket",
+        "create": "s3:PutObject",
+        "read": "s3:GetObject",
+        "delete": "s3:DeleteObject",
+    },
+    "gs": {
+        "list": "storage.objects.list",
+        "create": "storage.objects.create",
+        "read": "storage.objects.get",
+        "delete": "storage.objects.delete",
+    },
+    "az": {
+        "list": f"{_BLOBS}/read",
+        "create": f"{_BLOBS}/add/action",
+        "read": f"{_BLOBS}/read",
+        "delete": f"{_BLOBS}/delete",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found.
+
+    Args:
+        name: What was checked.
+        status: "ok"; "warning": it works, but somebody should know; "failed": something will not work.
+        detail: What was found, one line.
+        advice: What to do about it; "" where nothing is to be done.
+        error: What the store answered, where a request failed.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+    error: VersionedStoreError | None = None
+
+
+@dataclass(slots=True)
+class Checkup:
+    """What all checks of a URI found.
+
+    Args:
+        uri: The URI.
+        checks: The checks in the order in which they were made; what could not be tried is not among them.
+        values: The configuration in effect.
+        store: The store, where there is one.
+        requests: The requests that it took.
+    """
+
+    uri: str
+    checks: list[Check] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    store: Store | None = None
+    requests: Counts = field(default_factory=Counts)
+
+    @property
+    def status(self) -> Status:
+        """The worst that any check found."""
+        found = {check.status for check in self.checks}
+        return "failed" if "failed" in found else "warning" if "warning" in found else "ok"
+
+    def passed(self, name: str) -> bool:
+        """Tell whether a check was made and found nothing wrong."""
+        return any(check.name == name and check.status == "ok" for check in self.checks)
+
+    def try_(self, name: str, work: Callable[[], Check | None], permission: str = "") -> Check | None:
+        """Make a check and return what it found, which is also what the store refuses; None is no finding.
+
+        Args:
+            name: What is checked.
+            work: Makes the check.
+            permission: What to ask for where it is denied.
+        """
+        try:
+            check = work()
+        except VersionedStoreError as error:
+            denied = isinstance(error, AccessDenied) and not isinstance(error, CredentialsMissing)
+            advice = f"Grant {permission}." if denied and permission else ""
+            check = Check(name, "failed", str(error), advice, error)
+        if check is not None:
+            self.checks.append(check)
+        return check
+
+
+def examine(uri: str, *, write: bool = True) -> Checkup:
+    """Look a store over: the one that covers `uri`, or the place where one would be made.
+
+    Some 60 small requests, and what measuring the experiments costs that have a quota. What is written, below
+    `_mvs/probe/`, is removed again; where that is not allowed one tiny object stays, and servers are not tested.
+
+    Args:
+        uri: Any URI in the store.
+        write: Try also what writes.
+    """
+    found = Checkup(uri)
+    found.try_("plugin", lambda: _plugin(uri))
+    found.values = configuration.environment()
+    try:
+        kind, _, _ = parse(uri)
+        found.values += configuration.connection(kind)
+        container, path = open_container(uri)
+    except VersionedStoreError as error:
+        found.checks.append(Check("configuration", "failed", str(error), error=error))
+        return found
+    before = counts_of(container)
+    found.checks.append(Check("configuration", "ok", f"{container.location}, path {path or '/'}"))
+    looked = found.try_("store", lambda: _store(found))
+    store = found.store
+    backend = store.backend if store else ScopedBackend(container, finding.location_for(container, path))
+    if write or kind == "s3":
+        found.try_("clock", lambda: _clock(backend))
+    # Whoever cannot get through to the store at all learns nothing more from trying again.
+    if looked is None or not isinstance(looked.error, (CredentialsMissing, Unavailable)):
+        _try_rights(found, kind, backend, write=write)
+        if found.passed("delete"):
+            found.try_("conditional writes", lambda: _conditional_writes(backend))
+        found.try_("bucket versioning", lambda: _versioning(backend))
+        found.try_("lifecycle rules", lambda: _lifecycle(backend))
+    if store is not None:
+        found.try_("settings", lambda: _settings(found, store))
+        found.try_("quotas", lambda: _quotas(store))
+    found.requests = counts_of(container) - before
+    return found
+
+
+def _plugin(uri: str) -> Check:
+    scheme = uri.partition(":")[0].lower()
+    advice = "Install mlflow-versioned-store into the environment that MLflow runs in."
+    if scheme not in {point.name for point in metadata.entry_points(group=ENTRY_POINTS)}:
+        return Check("plugin", "failed", f"MLflow is not told of {scheme}:// (entry point {ENTRY_POINTS}).", advice)
+    for name in ("mlflow", "mlflow-skinny"):
+        with suppress(metadata.PackageNotFoundError):
+            ours = metadata.version("mlflow-versioned-store")
+            return Check("plugin", "ok", f"{scheme}:// is registered; {name} {metadata.version(name)}, plugin {ours}")
+    return Check("plugin", "failed", "MLflow is not installed here.", "Run pip install mlflow, or mlflow-skinny.")
+
+
+def _store(found: Checkup) -> Check:
+    try:
+        found.store, _ = open_store(found.uri)
+    except NoStore as error:
+        return Check("store", "warning", str(error), "Run mvs init URI, or log something.")
+    return Check("store", "ok", f"{found.store.location} is the store {found.store.id}")
+
+
+def _clock(backend: Backend) -> Check:
+    asked = datetime.now(UTC)
+    theirs = backend.now(keys.PROBES)
+    apart = theirs - (asked + (datetime.now(UTC) - asked) / 2)
+    seconds = apart.total_seconds()
+    detail = f"this machine is {abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} the store's clock"
+    if abs(apart) <= _CLOCK_WARNING:
+        return Check("clock", "ok", detail)
+    advice = "Set the clock (NTP). Commits are dated by it, and at 15 minutes Amazon S3 refuses requests."
+    return Check("clock", "failed" if abs(apart) > _CLOCK_FAILED else "warning", detail, advice)
+
+
+def _try_rights(found: Checkup, kind: str, backend: Backend, *, write: bool) -> None:
+    """Try what a user of a store has to be allowed, on one scratch object."""
+    key = f"{keys.PROBES}/doctor-{uuid.uuid4().hex}"
+    place = f"{backend.location}/{keys.RESERVED}/*"
+
+    def try_(right: Right, work: Callable[[], object], detail: str) -> None:
+        def check() -> Check:
+            work()
+            return Check(right, "ok", detail)
+
+        action = _PERMISSIONS.get(kind, {}).get(right, f"permission to {right} objects")
+        where = f"the bucket of {backend.location}" if (kind, right) == ("s3", "list") else place
+        found.try_(right, check, f"{action} on {where}")
+
+    try_("list", lambda: list(backend.list(keys.PROBES, limit=1)), "objects can be listed")
+    if write:
+        try_("create", lambda: backend.put_named(key, b"mvs doctor"), "objects can be created")
+    written = found.passed("create")
+    if written or found.store is not None:
+        try_("read", lambda: backend.get(key if written else keys.MARKER), "objects can be read")
+    if written:
+        found.try_("delete", lambda: _delete(backend, key))
+
+
+def _delete(backend: Backend, key: str) -> Check:
+    try:
+        backend.delete([key])
+    except AccessDenied:
+        detail = f"objects cannot be deleted, which no upload needs; {key} stays, and the server was not tested"
+        return Check("delete", "warning", detail, "Run this with credentials that may delete to test the server.")
+    with suppress(NotFound):
+        backend.head(key)
+        return Check("delete", "failed", f"{key} was deleted and is still there.", "Use another server.")
+    return Check("delete", "ok", "objects can be deleted")
+
+
+def _conditional_writes(backend: Backend) -> Check:
+    result = probe(backend)
+    detail = f"of many writers of one key one wins, {result.races} times of {result.races}"
+    if result.uncertain:
+        return Check("conditional writes", "warning", f"{detail}; {result.uncertain} got no certain answer")
+    return Check("conditional writes", "ok", detail)
+
+
+def _versioning(backend: Backend) -> Check | None:
+    status = bucket_versioning(backend)
+    if status is None:
+        return None
+    if status == "off":
+        return Check("bucket versioning", "ok", "off")
+    detail = f"{status}: what is deleted or overwritten stays as an older object version, and on the bill"
+    return Check("bucket versioning", "ok", detail)
+
+
+def _lifecycle(backend: Backend) -> Check | None:
+    if check_lifecycle(backend) is None:
+        return None
+    return Check("lifecycle rules", "ok", "none deletes or archives what the store keeps")
+
+
+def _settings(found: Checkup, store: Store) -> Check:
+    settings = read_settings(store.settings_log)
+    check_features(settings.needs_to_read, store.location, "read")
+    found.values += configuration.settings_in_words(settings, store.settings_log.state().notes(""))
+    check_features((*store.marker.needs_to_write, *settings.needs_to_write), store.location, "write")
+    return Check("settings", "ok", f"format {store.marker.format}, digest {store.marker.digest}")
+
+
+def _quotas(store: Store) -> Check | None:
+    settings = read_settings(store.settings_log)
+    if not settings.quotas:
+        return None
+    near = quotas.near(quotas.measure_limited(store, settings))
+    if not near:
+        return Check("quotas", "ok", f"every experiment is below {quotas.WARNED_AT:.0%} of its quota")
+    detail = "; ".join(str(one) for one in near)
+    return Check("quotas", "warning", detail, "Delete or expire versions, or raise the quota (mvs settings).")

@@ -1,0 +1,180 @@
+"""What this process is configured with, where each value comes from, and which of it nobody else may see."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from mlflow_versioned_store.backends import s3_arguments, s3_config
+from mlflow_versioned_store.errors import VersionedStoreError
+from mlflow_versioned_store.settings import Settings
+
+HIDDEN = "[hidden]"
+
+# Variables whose values may be shown, and what holds where they are not set. Nothing that is not here is ever shown.
+SHOWN: Mapping[str, str] = {
+    "MVS_STORE": "",
+    "MVS_CREATE": "",
+    "MVS_MEMORY": "224M",
+    "MVS_DEDUP": "on",
+    "MVS_DELTA": "on",
+    "MVS_STAGE_SECONDS": "",
+    "MVS_STAGE_BYTES": "",
+    "MVS_ALLOWED_REFERENCES": "",
+    "MVS_HDFS_NAMENODE": "",
+    "MVS_GIT": "on",
+    "GIT_COMMIT": "",
+    "MLFLOW_TRACKING_URI": "",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "",
+    "MLFLOW_S3_ENDPOINT_URL": "",
+    "MLFLOW_S3_IGNORE_TLS": "",
+    "MLFLOW_S3_EXPECTED_BUCKET_OWNER": "",
+    "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "",
+    "MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION": "",
+    "AWS_PROFILE": "",
+    "AWS_CONFIG_FILE": "",
+    "AWS_SHARED_CREDENTIALS_FILE": "",
+    "AWS_ROLE_ARN": "",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+    "AWS_EC2_METADATA_DISABLED": "",
+    "AWS_CREDENTIAL_EXPIRATION": "",
+    "AWS_ENDPOINT_URL": "",
+    "AWS_ENDPOINT_URL_S3": "",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "",
+    "AWS_DEFAULT_REGION": "",
+    "AWS_REGION": "",
+    "AWS_USE_FIPS_ENDPOINT": "",
+    "AWS_USE_DUALSTACK_ENDPOINT": "",
+    "AWS_CA_BUNDLE": "",
+    "AZURE_STORAGE_ACCOUNT": "",
+    "AZURE_STORAGE_ACCOUNT_NAME": "",
+    "GOOGLE_APPLICATION_CREDENTIALS": "",
+    "STORAGE_EMULATOR_HOST": "",
+    "HADOOP_CONF_DIR": "",
+    "HTTPS_PROXY": "",
+    "HTTP_PROXY": "",
+    "ALL_PROXY": "",
+    "NO_PROXY": "",
+}
+_OURS = re.compile(r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP)_")
+_SECRET = re.compile(r"SECRET|TOKEN|PASSW|KEY|CREDENTIAL|SAS|CONNECTION|SIGNATURE|AUTH", re.IGNORECASE)
+_SECRET_CHARACTERS_MIN = 4
+
+
+class Value(NamedTuple):
+    """One value of the configuration, in words and without secrets, and where it comes from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def settings_in_words(settings: Settings, changed: Mapping[str, object]) -> list[Value]:
+    """Return the settings of a store.
+
+    Args:
+        settings: What holds.
+        changed: What was ever set, as the settings' log tells.
+    """
+    values = {name: value for name, value in asdict(settings).items() if name != "quotas"}
+    values |= {f"quota:{experiment}": size for experiment, size in settings.quotas.items()}
+    return [
+        Value(name, _in_words(value), "settings of the store" if changed.get(name) is not None else "default")
+        for name, value in values.items()
+    ]
+
+
+def environment() -> list[Value]:
+    """Return the variables of this process that decide about stores, and the defaults of those not set."""
+    found: list[Value] = []
+    for name, default in SHOWN.items():
+        spelling = name if name in os.environ else name.lower()
+        if os.environ.get(spelling):
+            found.append(Value(spelling, without_login(os.environ[spelling]), "environment"))
+        elif default:
+            found.append(Value(name, default, "default"))
+    others = sorted(name for name in os.environ if _OURS.match(name) and name not in SHOWN)
+    return found + [Value(name, HIDDEN, "environment") for name in others]
+
+
+def connection(kind: str) -> list[Value]:
+    """Return how stores of a kind ("s3", "file" …) are reached, as far as more than variables decides about it.
+
+    Raises:
+        CredentialsMissing: There are none.
+        InvalidInput: A variable has a value that cannot be honoured.
+    """
+    if kind != "s3":
+        return []
+    return [Value(name, *found) for name, found in s3_config.resolve().effective().items()]
+
+
+def without_login(text: str) -> str:
+    """Return a value without user, password and query, where it is a URL."""
+    scheme, mark, rest = text.partition("://")
+    place, query, _ = rest.partition("?")
+    host, slash, path = place.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}{query and '?…'}"
+
+
+def redacted(value: Any) -> Any:
+    """Return texts, lists and mappings of them with every secret of this process hidden, wherever it occurs."""
+    spellings = {spelling for secret in _secrets() for spelling in (secret, quote(secret, safe=""))}
+    longest_first = sorted(spellings, key=len, reverse=True)
+
+    def hide(value: Any) -> Any:
+        match value:
+            case str():
+                for secret in longest_first:
+                    value = value.replace(secret, HIDDEN)
+                return value
+            case dict():
+                return {hide(name): hide(item) for name, item in value.items()}
+            case list() | tuple():
+                return [hide(item) for item in value]
+        return value
+
+    return hide(value)
+
+
+def _secrets() -> set[str]:
+    found: list[str] = []
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and name not in SHOWN:
+            found += [value, *_parts(value)]
+        elif name == s3_arguments.VARIABLE:
+            found += re.findall(r'"SSECustomerKey\w*"\s*:\s*"([^"]+)"', value)
+        found += re.findall(r"://[^/@\s:]*:([^/@\s]+)@", value)
+    try:
+        credentials = s3_config.resolve().credentials
+        keys = credentials.keys() if credentials is not None else None
+    except VersionedStoreError:
+        # Keys that cannot be had are nowhere else either.
+        keys = None
+    if keys is not None:
+        found += [keys.access_key, keys.secret_key, keys.token or ""]
+    return {text for text in found if len(text) >= _SECRET_CHARACTERS_MIN}
+
+
+def _parts(value: str) -> list[str]:
+    """Return the secrets inside a connection string or a signature: "AccountKey=…;…", "sv=…&sig=…"."""
+    items = [item.partition("=") for item in re.split("[;&?]", value)]
+    return [
+        spelling
+        for name, _, text in items
+        if name == "sig" or _SECRET.search(name)
+        for spelling in (text, unquote(text))
+    ]
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -148,7 +148,8 @@ def _secrets() -> set[str]:
             found += [value, *_parts(value)]
         elif name == s3_arguments.VARIABLE:
             found += re.findall(r'"SSECustomerKey\w*"\s*:\s*"([^"]+)"', value)
-        found += re.findall(r"://[^/@\s:]*:([^/@\s]+)@", value)
+        if "://" in value:
+            found += [*re.findall(r"://[^/@\s:]*:([^/@\s]+)@", value), *_parts(value)]
     try:
         credentials = s3_config.resolve().credentials
         keys = credentials.keys() if credentials is not None else None
@@ -161,7 +162,7 @@ def _secrets() -> set[str]:
 
 
 def _parts(value: str) -> list[str]:
-    """Return the secrets inside a connection string or a signature: "AccountKey=…;…", "sv=…&sig=…"."""
+    """Return the secrets inside a connection string, a signature or a URL: "AccountKey=…;…", "sv=…&sig=…"."""
     items = [item.partition("=") for item in re.split("[;&?]", value)]
     return [
         spelling

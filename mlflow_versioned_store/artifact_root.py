@@ -19,7 +19,7 @@ from mlflow_versioned_store.content.upload import FileContent, Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput, NotFound, ObjectMissing, VersionedStoreError
-from mlflow_versioned_store.history.addresses import History, resolve
+from mlflow_versioned_store.history.addresses import resolve
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Commit, Draft, DraftEntry, Operation
 from mlflow_versioned_store.history.state import State
@@ -188,19 +188,15 @@ class ArtifactRoot:
         (appended,) = self._log.append([_draft("delete", context, (DraftEntry(clean, "folder"),))])
         return len(appended.deleted)
 
-    def resolve(self, address: str, *, history: History | None = None) -> Version | Folder | None:
+    def resolve(self, address: str) -> Version | Folder | None:
         """Return the version or folder that an address leads to, or None where there certainly is none.
-
-        Args:
-            address: The address.
-            history: What this root's history is taken to be; by default it is asked for.
 
         Raises:
             InvalidInput: The address can never lead anywhere.
             VersionedStoreError: The store could not be read.
         """
         try:
-            found = resolve(history or self._log, address)
+            found = resolve(self._log, address)
         except ObjectMissing:
             raise
         except NotFound:

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from mlflow_versioned_store import context
 from mlflow_versioned_store.context import Context
-from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.errors import InvalidInput, NotFound
+from mlflow_versioned_store.history.addresses import Resolved, resolve
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.roots import Place, clean_path, joined, place
-from mlflow_versioned_store.store import ArtifactRoot, Folder, Item, Progress, Store
+from mlflow_versioned_store.store import ArtifactRoot, Item, Progress, Store
 
 
 class Entry(NamedTuple):
@@ -52,10 +53,13 @@ class Moment:
     def __init__(self) -> None:
         self._histories: dict[ArtifactRoot, _Pinned] = {}
 
-    def resolve(self, root: ArtifactRoot, address: str) -> Version | Folder | None:
-        """Return what an address leads to at this moment, or None where there certainly is nothing."""
-        history = self._histories.setdefault(root, _Pinned(root.log))
-        return root.resolve(address, history=history)
+    def resolve(self, root: ArtifactRoot, address: str) -> Resolved:
+        """Return what an address leads to at this moment.
+
+        Raises:
+            NotFound: That is nothing; the message says what there is.
+        """
+        return resolve(self._histories.setdefault(root, _Pinned(root.log)), address)
 
 
 class _Pinned:
@@ -120,8 +124,10 @@ class Tree:
     def children(self, path: str) -> list[Entry]:
         """Return what lies directly inside a folder, sorted by name; nothing for a file or what does not exist."""
         at = self._place(path)
-        found = self._moment.resolve(self._store.root(at.root), at.path)
-        entries = [Entry(*child) for child in found.state.children(found.path)] if isinstance(found, Folder) else []
+        found = self._look(at)
+        entries: list[Entry] = []
+        if found is not None and found.version is None:
+            entries += (Entry(*child) for child in found.state.children(found.path))
         if not at.root:
             known = {entry.name for entry in entries if entry.version is None}
             entries += [Entry(name, None) for name in self._store.folders(at.path) if name not in known]
@@ -133,11 +139,20 @@ class Tree:
         A file is found alone, with the path ""; what does not exist gives an empty list.
         """
         at = self._place(path)
-        found = list(self._at_or_below(self._store.root(at.root), at.path))
+        found = list(self._at_or_below(at))
         if not at.root and not (found and not found[0].path):
-            for relative, root in self._roots_below(at.path):
-                found += (inner._replace(path=joined(relative, inner.path)) for inner in self._at_or_below(root, ""))
+            for name in self._roots_below(at.path):
+                relative = posixpath.relpath(name, at.path or ".")
+                found += (
+                    inner._replace(path=joined(relative, inner.path)) for inner in self._at_or_below(Place(name, ""))
+                )
         return found
+
+    def file(self, path: str) -> Found | None:
+        """Return the version of a file, or None where there is none."""
+        at = self._place(path)
+        found = self._look(at) if at.path else None
+        return None if found is None or found.version is None else Found("", self._store.root(at.root), found.version)
 
     def is_folder(self, path: str) -> bool:
         """Tell whether a path is a folder: the store, an artifact root with a history, or where something lies below.
@@ -145,17 +160,19 @@ class Tree:
         At most one listing beyond what the state of an artifact root costs.
         """
         at = self._place(path)
-        found = self._moment.resolve(self._store.root(at.root), at.path)
-        if isinstance(found, Folder) and (found.path or found.state.number or not at.root):
-            return True
-        return found is None and not at.root and bool(self._store.folders(at.path))
+        found = self._look(at)
+        if found is not None:
+            return found.version is None and bool(found.path or found.state.number or not at.root)
+        return not at.root and bool(self._store.folders(at.path))
 
-    def file(self, path: str) -> Found | None:
-        """Return the version of a file, or None where there is none."""
+    def check(self, path: str) -> None:
+        """Check that a path leads somewhere.
+
+        Raises:
+            NotFound: It does not; the message says what there is instead.
+        """
         at = self._place(path)
-        root = self._store.root(at.root)
-        version = self._moment.resolve(root, at.path) if at.path else None
-        return Found("", root, version) if isinstance(version, Version) and version.kind == "file" else None
+        self._moment.resolve(self._store.root(at.root), at.path)
 
     def delete(self, path: str) -> int:
         """Record everything at or below a path as deleted, and return how many paths that were.
@@ -163,37 +180,48 @@ class Tree:
         Raises:
             InvalidInput: The path is the address of a version, and versions never change.
         """
+        self.check_plain(path)
         at = self._place(path)
-        if "@" in at.path:
-            self._refuse_address(at)
         count = self._store.root(at.root).delete(at.path, context=self._context(at.root))
         if not at.root:
-            for _, root in self._roots_below(at.path):
-                count += root.delete("", context=self._context(root.name))
+            for name in self._roots_below(at.path):
+                count += self._store.root(name).delete("", context=self._context(name))
         return count
+
+    def check_plain(self, path: str) -> None:
+        """Check that a path is not the address of a version.
+
+        Raises:
+            InvalidInput: It is, and versions never change.
+        """
+        at = self._place(path)
+        found = self._look(at) if "@" in at.path else None
+        if found is not None and found.path != at.path:
+            raise InvalidInput(
+                f"{at.path!r} is an address of {found.path!r}; a version never changes and cannot be deleted on its own."
+                f" Write or delete {found.path!r}: that is recorded, and its versions stay."
+            )
 
     def _place(self, path: str) -> Place:
         return place(clean_path(joined(self._prefix, path)))
 
-    def _roots_below(self, path: str) -> Iterator[tuple[str, ArtifactRoot]]:
-        for name in self._store.roots_below(path):
-            if name and name != path:
-                yield posixpath.relpath(name, path or "."), self._store.root(name)
+    def _look(self, at: Place) -> Resolved | None:
+        try:
+            return self._moment.resolve(self._store.root(at.root), at.path)
+        except NotFound:
+            return None
 
-    def _refuse_address(self, at: Place) -> None:
-        found = self._moment.resolve(self._store.root(at.root), at.path)
-        if found is not None and found.path != at.path:
-            raise InvalidInput(
-                f"{at.path!r} is an address of {found.path!r}, and a version cannot be deleted on its own; delete"
-                f" {found.path!r} to record it as gone from now on."
-            )
+    def _roots_below(self, path: str) -> Iterator[str]:
+        return (name for name in self._store.roots_below(path) if name and name != path)
 
-    def _at_or_below(self, root: ArtifactRoot, path: str) -> Iterator[Found]:
-        found = self._moment.resolve(root, path)
-        if isinstance(found, Folder):
-            skipped = len(found.path) + 1 if found.path else 0
-            for version in found.state.walk(found.path):
-                # An empty folder that was asked for is its own only entry.
-                yield Found(version.path[skipped:], root, version)
-        elif found is not None:
-            yield Found("", root, found)
+    def _at_or_below(self, at: Place) -> Iterator[Found]:
+        root, found = self._store.root(at.root), self._look(at)
+        if found is None:
+            return
+        if found.version is not None:
+            yield Found("", root, found.version)
+            return
+        skipped = len(found.path) + 1 if found.path else 0
+        for version in found.state.walk(found.path):
+            # An empty folder that was asked for is its own only entry.
+            yield Found(version.path[skipped:], root, version)

@@ -7,5 +7,6 @@ sources         local files and folders, as items of one change
 destinations    where downloads land on the local disk
 streams         request bodies, kept until they are complete
 progress        MLflow's progress bar
+tracking        the runs, models and traces that MLflow knows
 failures        our errors as MLflow's
 """

@@ -148,7 +148,9 @@ def examine(uri: str, *, write: bool = True) -> Checkup:
         return found
     before = counts_of(container)
     found.checks.append(Check("configuration", "ok", f"{container.location}, path {path or '/'}"))
-    looked = found.try_("store", lambda: _store(found))
+    looked = found.try_(
+        "store", lambda: _store(found), _permission(kind, "read", f"{container.location}/…/{keys.MARKER}")
+    )
     store = found.store
     backend = store.backend if store else ScopedBackend(container, finding.location_for(container, path))
     if write or kind == "s3":
@@ -202,16 +204,13 @@ def _clock(backend: Backend) -> Check:
 def _try_rights(found: Checkup, kind: str, backend: Backend, *, write: bool) -> None:
     """Try what a user of a store has to be allowed, on one scratch object."""
     key = f"{keys.PROBES}/doctor-{uuid.uuid4().hex}"
-    place = f"{backend.location}/{keys.RESERVED}/*"
 
     def try_(right: Right, work: Callable[[], object], detail: str) -> None:
         def check() -> Check:
             work()
             return Check(right, "ok", detail)
 
-        action = _PERMISSIONS.get(kind, {}).get(right, f"permission to {right} objects")
-        where = f"the bucket of {backend.location}" if (kind, right) == ("s3", "list") else place
-        found.try_(right, check, f"{action} on {where}")
+        found.try_(right, check, _permission(kind, right, f"{backend.location}/{keys.RESERVED}/*"))
 
     try_("list", lambda: list(backend.list(keys.PROBES, limit=1)), "objects can be listed")
     if write:
@@ -221,6 +220,16 @@ def _try_rights(found: Checkup, kind: str, backend: Backend, *, write: bool) -> 
         try_("read", lambda: backend.get(key if written else keys.MARKER), "objects can be read")
     if written:
         found.try_("delete", lambda: _delete(backend, key))
+
+
+def _permission(kind: str, right: Right, place: str) -> str:
+    action = _PERMISSIONS.get(kind, {}).get(right, f"permission to {right} objects")
+    if kind != "s3":
+        return f"{action} on {place}"
+    if right == "list":
+        return f"{action} on the bucket of {place}"
+    # Of an object that is not there Amazon S3 tells only those who may list.
+    return f"{action} on {place}" + (", and s3:ListBucket on its bucket" if right == "read" else "")
 
 
 def _delete(backend: Backend, key: str) -> Check:

@@ -32,6 +32,7 @@ _COMMITS = 10**12
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT_NAME = re.compile(r"[0-9]{12}")
 _TIME_MAX_MS = 10**14
+_DATA_FOLDERS = frozenset({"packs", "indexes", "hooks"})
 _LOG_FOLDERS = {"_c": "commits", "_k": "checkpoints", "_p": "parts"}
 
 
@@ -156,7 +157,7 @@ def kind(key: str) -> str:
     if folder != RESERVED:
         return "artifacts"
     section, *below = rest.split("/")
-    if section == "data" and len(below) > 1:
+    if section == "data" and len(below) > 1 and below[1] in _DATA_FOLDERS:
         return below[1]
     if len(below) > 1 and (found := _LOG_FOLDERS.get(below[-2])) is not None:
         return found

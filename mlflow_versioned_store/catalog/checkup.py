@@ -19,6 +19,7 @@ from mlflow_versioned_store.backends.s3_bucket import bucket_versioning, check_l
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.catalog import configuration, quotas
 from mlflow_versioned_store.catalog.configuration import Value
+from mlflow_versioned_store.catalog.inventory import open_log
 from mlflow_versioned_store.errors import (
     AccessDenied,
     CredentialsMissing,
@@ -88,6 +89,7 @@ class Checkup:
         checks: The checks in the order in which they were made; what could not be tried is not among them.
         values: The configuration in effect.
         store: The store, where there is one.
+        root: The artifact root that the URI is in; "" for the store's own.
         requests: The requests that it took.
     """
 
@@ -95,6 +97,7 @@ class Checkup:
     checks: list[Check] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     store: Store | None = None
+    root: str = ""
     requests: Counts = field(default_factory=Counts)
 
     @property
@@ -151,18 +154,19 @@ def examine(uri: str, *, write: bool = True) -> Checkup:
     looked = found.try_(
         "store", lambda: _store(found), _permission(kind, "read", f"{container.location}/…/{keys.MARKER}")
     )
-    store = found.store
-    backend = store.backend if store else ScopedBackend(container, finding.location_for(container, path))
+    backend = found.store.backend if found.store else ScopedBackend(container, finding.location_for(container, path))
+    scratch = ScopedBackend(backend, _written_folder(found))
     if write or kind == "s3":
-        found.try_("clock", lambda: _clock(backend))
+        found.try_("clock", lambda: _clock(scratch))
     # Whoever cannot get through to the store at all learns nothing more from trying again.
     if looked is None or not isinstance(looked.error, (CredentialsMissing, Unavailable)):
-        _try_rights(found, kind, backend, write=write)
+        _try_rights(found, kind, scratch, write=write)
         if found.passed("delete"):
-            found.try_("conditional writes", lambda: _conditional_writes(backend))
+            found.try_("conditional writes", lambda: _conditional_writes(scratch))
         found.try_("bucket versioning", lambda: _versioning(backend))
         found.try_("lifecycle rules", lambda: _lifecycle(backend))
-    if store is not None:
+    if found.store is not None:
+        store = found.store
         found.try_("settings", lambda: _settings(found, store))
         found.try_("quotas", lambda: _quotas(store))
     found.requests = counts_of(container) - before
@@ -183,10 +187,22 @@ def _plugin(uri: str) -> Check:
 
 def _store(found: Checkup) -> Check:
     try:
-        found.store, _ = open_store(found.uri)
+        found.store, path = open_store(found.uri)
+        found.root = found.store.place(path).root
     except NoStore as error:
         return Check("store", "warning", str(error), "Run mvs init URI, or log something.")
     return Check("store", "ok", f"{found.store.location} is the store {found.store.id}")
+
+
+def _written_folder(found: Checkup) -> str:
+    """Return where an upload to the URI writes: roles may be allowed nothing else."""
+    if found.store is None:
+        return ""
+    try:
+        return keys.domain_folder(found.store.domain(found.root).name)
+    except VersionedStoreError:
+        # The settings forbid or hide it, which is a check of its own.
+        return ""
 
 
 def _clock(backend: Backend) -> Check:
@@ -201,7 +217,7 @@ def _clock(backend: Backend) -> Check:
     return Check("clock", "failed" if abs(apart) > _CLOCK_FAILED else "warning", detail, advice)
 
 
-def _try_rights(found: Checkup, kind: str, backend: Backend, *, write: bool) -> None:
+def _try_rights(found: Checkup, kind: str, scratch: Backend, *, write: bool) -> None:
     """Try what a user of a store has to be allowed, on one scratch object."""
     key = f"{keys.PROBES}/doctor-{uuid.uuid4().hex}"
 
@@ -210,16 +226,23 @@ def _try_rights(found: Checkup, kind: str, backend: Backend, *, write: bool) -> 
             work()
             return Check(right, "ok", detail)
 
-        found.try_(right, check, _permission(kind, right, f"{backend.location}/{keys.RESERVED}/*"))
+        found.try_(right, check, _permission(kind, right, f"{scratch.location}/*"))
 
-    try_("list", lambda: list(backend.list(keys.PROBES, limit=1)), "objects can be listed")
+    try_("list", lambda: list(scratch.list("", limit=1)), "objects can be listed")
     if write:
-        try_("create", lambda: backend.put_named(key, b"mvs doctor"), "objects can be created")
+        try_("create", lambda: scratch.put_named(key, b"mvs doctor"), "objects can be created")
     written = found.passed("create")
     if written or found.store is not None:
-        try_("read", lambda: backend.get(key if written else keys.MARKER), "objects can be read")
+        try_("read", lambda: _read(found, scratch, key if written else None), "objects can be read")
     if written:
-        found.try_("delete", lambda: _delete(backend, key))
+        found.try_("delete", lambda: _delete(scratch, key))
+
+
+def _read(found: Checkup, scratch: Backend, key: str | None) -> None:
+    if key is not None:
+        scratch.get(key)
+    if found.store is not None:
+        open_log(found.store, found.root).state()
 
 
 def _permission(kind: str, right: Right, place: str) -> str:

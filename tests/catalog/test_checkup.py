@@ -145,6 +145,28 @@ def grant(bucket: str, *actions: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_a_writer_of_one_experiment_is_tried_where_it_writes(
+    real_minio: Minio, s3_env: Callable[[S3Server], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that may only add, to one experiment, passes at its own place and nowhere else."""
+    s3_env(real_minio)
+    bucket = real_minio.new_bucket()
+    store = create_store(f"versioned-s3://{bucket}/store")
+    change_settings(store.settings_log, {"dedup_scope": "experiment"}, {})
+    statements = grant(bucket, "s3:ListBucket", "s3:GetObject")
+    folders = [
+        f"arn:aws:s3:::{bucket}/store/{folder}/*" for folder in (keys.log("1"), keys.domain_folder("experiment-1"))
+    ]
+    statements.append({"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": folders})
+    access, secret = real_minio.add_user(f"user-{uuid.uuid4().hex[:8]}", *statements)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", access)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    own, other = (examine(f"versioned-s3://{bucket}/store/{number}/{'a' * 32}/artifacts") for number in (1, 2))
+    assert {check.name for check in own.checks if check.status != "ok"} == {"delete"}
+    assert only(other, "create").status == "failed"
+    assert "experiment-2" in only(other, "create").advice
+
+
 @pytest.mark.parametrize(
     ("missing", "check", "status"),
     [

@@ -51,6 +51,7 @@ class Step:
         run: the run it works on; each scenario has as many as it names.
         warm: whether everything is imported before the clock starts.
         each: one entry for every process that does it at once, with what only that one is told.
+        cache: the local cache that it uses, shared by the steps that name the same one; by default an empty one.
     """
 
     line: str | None
@@ -59,6 +60,7 @@ class Step:
     run: str = "a"
     warm: bool = True
     each: tuple[dict[str, Any], ...] = ({},)
+    cache: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ def _file(line: str | None, path: Any, name: str, run: str = "a", **more: Any) -
     return Step(line, "log_file", {"path": str(path), "name": name}, run, **more)
 
 
-def _down(line: str, name: str, size: int, run: str = "a") -> Step:
-    return Step(line, "download", {"name": f"data/{name}" if name else "data", "size": size}, run)
+def _down(line: str, name: str, size: int, run: str = "a", **more: Any) -> Step:
+    return Step(line, "download", {"name": f"data/{name}" if name else "data", "size": size}, run, **more)
 
 
 def _store(inputs: Data, line: str | None = None) -> Step:
@@ -100,7 +102,8 @@ def _random(inputs: Data) -> list[Step]:
         _store(inputs),
         _file("random-first", first, "random.bin"),
         _file("random-again", first, "random.bin", "b"),
-        _down("random-download", "random.bin", size_of(first)),
+        _down("random-download", "random.bin", size_of(first), cache="shared"),
+        _down("random-download-again", "random.bin", size_of(first), cache="shared"),
         _file("random-inserted", second, "random.bin"),
         _down("random-download-v2", "random.bin", size_of(second)),
     ]
@@ -213,6 +216,8 @@ LINES = (
     Line("small-first", "10,000 files of 0.5 to 8 KB", 50, stored=1.04 * SMALL_BYTES, requests=30),
     Line("small-again", "the same directory again, from another run", 50, stored=0.02 * SMALL_BYTES),
     Line("random-download", "download of the 512 MiB file", 1.0),
+    # What is asked for still comes from the store: which version it is.
+    Line("random-download-again", "… again on the same machine, another process", 1.0, requests=12),
     Line("random-download-v2", "download of its version 2", 1.0),
     Line("small-download", "download of the 10,000 files", 30),
     # One request each, and a checkpoint every 64 commits.
@@ -244,7 +249,14 @@ LINES = (
 SCENARIOS = (
     Scenario(
         "random",
-        ("random-first", "random-again", "random-inserted", "random-download", "random-download-v2"),
+        (
+            "random-first",
+            "random-again",
+            "random-download",
+            "random-download-again",
+            "random-inserted",
+            "random-download-v2",
+        ),
         _random,
     ),
     Scenario("csv", ("csv-first", "csv-edited", "csv-edited-elsewhere"), _csv),

@@ -89,6 +89,7 @@ class Bench:
             yield _Place(tracking, experiment, scratch, environment, location.partition(":")[0])
             return
         workers = scenario.server_workers
+        environment["MVS_CACHE_DIR"] = str(scratch / "server-cache")
         server = TrackingServer(scratch, scratch / "direct.db", location, workers=workers, environment=environment)
         try:
             yield _Place(server, server.new_experiment(), scratch, environment, "mlflow-artifacts")
@@ -98,7 +99,9 @@ class Bench:
     def _step(self, step: Step, place: _Place, bucket: str) -> dict[str, Any]:
         before, load = stored(self.minio, bucket), os.getloadavg()[0]
         with ExitStack() as stack:
-            workers = [stack.enter_context(Worker.started(place.scratch, place.environment)) for _ in step.each]
+            cache = place.scratch / step.cache if step.cache else tempfile.mkdtemp(dir=place.scratch)
+            environment = place.environment | {"MVS_CACHE_DIR": str(cache)}
+            workers = [stack.enter_context(Worker.started(place.scratch, environment)) for _ in step.each]
             for worker, own in zip(workers, step.each, strict=True):
                 worker.prepare(place.order(step) | own)
             already = traffic(self.minio)

@@ -1,4 +1,4 @@
-"""Settings of a store: a log of numbered objects in the store itself, and switches of this process's environment.
+"""Settings of a store: a log of numbered objects in the store itself, and what this process's environment says first.
 
 A change of settings is an annotation of that log's root; what it does not mention stays as it was. Settings are
 a help to writers: where they cannot be read, bytes are stored plainly with one warning.
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mlflow_versioned_store.content.sizes import parse_bytes
+from mlflow_versioned_store.environment import parse_switch
 from mlflow_versioned_store.errors import Damaged, InvalidInput
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Draft, DraftEntry
@@ -100,7 +101,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return name, None
     match default:
         case bool():
-            return name, _parse_switch(name, value)
+            return name, parse_switch(name, value)
         case int():
             return name, parse_bytes(value, name)
         case float():
@@ -141,16 +142,6 @@ def _quotas(notes: dict[str, Any]) -> dict[str, int]:
     return quotas
 
 
-def switch(name: str, *, default: bool = True) -> bool:
-    """Return whether an environment switch is on ("on", "off" and the like).
-
-    Raises:
-        InvalidInput: It is neither.
-    """
-    text = os.environ.get(name, "")
-    return _parse_switch(name, text) if text.strip() else default
-
-
 def staging_from_environment(settings: Settings) -> tuple[float, int]:
     """Return how often a long upload publishes, seconds and bytes.
 
@@ -164,15 +155,6 @@ def staging_from_environment(settings: Settings) -> tuple[float, int]:
         _parse_seconds(seconds, "MVS_STAGE_SECONDS") if seconds else settings.stage_seconds,
         parse_bytes(size, "MVS_STAGE_BYTES") if size else settings.stage_bytes,
     )
-
-
-def _parse_switch(name: str, text: str) -> bool:
-    word = text.strip().lower()
-    if word in ("on", "1", "true", "yes"):
-        return True
-    if word in ("off", "0", "false", "no"):
-        return False
-    raise InvalidInput(f"{name}={word!r} is not a switch; write on or off.")
 
 
 def _parse_seconds(text: str, name: str) -> float:

@@ -21,12 +21,13 @@ from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.scan import Stream
 from mlflow_versioned_store.content.sightings import Sightings
 from mlflow_versioned_store.content.workers import looking_up
+from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import Unsupported, VersionedStoreError
 from mlflow_versioned_store.finding import Found
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.marker import Marker, check_features
 from mlflow_versioned_store.roots import Place, clean_path, place
-from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, read_settings, switch
+from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, read_settings
 
 __all__ = [
     "ArtifactRoot",

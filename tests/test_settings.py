@@ -1,4 +1,4 @@
-"""Settings: a log in the store, and switches of the environment."""
+"""Settings: a log in the store, and what the environment says first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from mlflow_versioned_store.settings import (
     parse_setting,
     read_settings,
     staging_from_environment,
-    switch,
 )
 from mlflow_versioned_store.store import Store
 from mlflow_versioned_store.testing.clients import client, new_store
@@ -120,24 +119,6 @@ def test_impossible_settings_are_refused(store: Store, changes: dict[str, Any]) 
     assert read_settings(store.settings_log) == Settings()
     with pytest.raises(Damaged, match="setting"):
         from_notes(changes)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("on", True), ("1", True), ("TRUE", True), ("off", False), ("0", False), (" No ", False)]
-)
-def test_switches_of_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, *, expected: bool) -> None:
-    """A switch is on or off as it is written, and its default where it is not."""
-    monkeypatch.setenv("MVS_DEDUP", text)
-    assert switch("MVS_DEDUP", default=not expected) is expected
-    monkeypatch.setenv("MVS_DEDUP", "")
-    assert switch("MVS_DEDUP", default=not expected) is not expected
-
-
-def test_a_misspelt_switch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A switch that is neither on nor off is named, not guessed."""
-    monkeypatch.setenv("MVS_DELTA", "of")
-    with pytest.raises(InvalidInput, match="MVS_DELTA='of'"):
-        switch("MVS_DELTA")
 
 
 def test_staging_comes_from_the_environment_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
-from mlflow_versioned_store.content import fetch
+from mlflow_versioned_store.content import cache, fetch
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName, decode_tail, tail_range
 from mlflow_versioned_store.errors import Damaged
@@ -54,6 +54,7 @@ class Directories:
             return decode_tail(pack, tail)
         except Damaged:
             # The bytes may have been hurt on their way; a second reading decides.
+            cache.forget(self._backend, pack.key)
             return decode_tail(pack, fetch.read_span(self._backend, span))
 
     def _remember(self, pack: PackName, directory: Directory) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
-from mlflow_versioned_store.content import fetch, frames
+from mlflow_versioned_store.content import cache, fetch, frames
 from mlflow_versioned_store.content.digests import Digest, digest_function
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.packs import FramePlace
@@ -136,7 +136,10 @@ class Reader:
             # The bytes may have been hurt on their way; a second reading decides.
             with contextlib.suppress(Damaged):
                 return self._decode(piece, fetched)
-        return self._decode(piece, self._fetch(fetch.spans(piece.places())))
+        by_place = fetch.spans(piece.places())
+        for pack in {span.pack for span in by_place.values()}:
+            cache.forget(self.backend, pack.key)
+        return self._decode(piece, self._fetch(by_place))
 
     def _decode(self, piece: Piece, fetched: fetch.Fetched) -> tuple[list[bytes], Buffer]:
         """Write the chunks of a piece into its sink; return their digests, and the last one."""

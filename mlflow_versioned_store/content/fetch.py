@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend
-from mlflow_versioned_store.content import frames
+from mlflow_versioned_store.content import cache, frames
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.packs import FramePlace, PackName
 from mlflow_versioned_store.content.workers import fetching
@@ -58,24 +58,31 @@ def spans(places: Iterable[FramePlace]) -> dict[FramePlace, Span]:
 
 
 def start(backend: Backend, wanted: Iterable[Span]) -> dict[Span, Future[memoryview]]:
-    """Start one ranged GET a span."""
+    """Start reading each span: at most one ranged GET for each."""
     return {span: fetching.submit(read_span, backend, span) for span in dict.fromkeys(wanted)}
 
 
 def read_span(backend: Backend, span: Span) -> memoryview:
-    """Return the bytes of a span. One request, and another one before a pack is called missing or short.
+    """Return the bytes of a span, from the local cache as far as they are there.
+
+    At most one request, and another one before a pack is called missing or short.
 
     Raises:
         ObjectMissing: The pack is gone.
         Damaged: It is shorter than its name says.
     """
-    try:
-        return _read_span(backend, span)
-    except Damaged:
-        return _read_span(backend, span)
+
+    def get(start: int, stop: int) -> memoryview:
+        wanted = Span(span.pack, start, stop)
+        try:
+            return _get_span(backend, wanted)
+        except Damaged:
+            return _get_span(backend, wanted)
+
+    return cache.through(backend, span.pack.key, span.start, span.stop, get)
 
 
-def _read_span(backend: Backend, span: Span) -> memoryview:
+def _get_span(backend: Backend, span: Span) -> memoryview:
     try:
         data = memoryview(backend.get(span.pack.key, start=span.start, stop=span.stop).data)
     except InvalidInput:  # it ends before the span begins

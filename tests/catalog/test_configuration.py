@@ -34,8 +34,9 @@ def test_what_is_shown_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, default in SHOWN.items() if default])
-def test_defaults_are_those_of_the_page(name: str) -> None:
+def test_defaults_are_those_of_the_page(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The default that is told is the documented one."""
+    monkeypatch.delenv(name, raising=False)
     (row,) = re.findall(rf"^\| `{name}`[^|]*\| (.*?) \|", PAGE.read_text(), re.MULTILINE)
     assert row.startswith(f"`{SHOWN[name]}`")
     assert Value(name, SHOWN[name], "default") in environment()

@@ -198,7 +198,7 @@ class Tree:
         found = self._look(at) if "@" in at.path else None
         if found is not None and found.path != at.path:
             raise InvalidInput(
-                f"{at.path!r} is an address of {found.path!r}; a version never changes and cannot be deleted on its own."
+                f"{at.path!r} is an address of {found.path!r}; versions never change and cannot be deleted alone."
                 f" Write or delete {found.path!r}: that is recorded, and its versions stay."
             )
 

@@ -1,0 +1,206 @@
+"""The file system of versioned stores, as fsspec knows file systems.
+
+Paths are addresses: `data/train.csv@v2` is a file, `data@c5` a folder. What is written becomes a version, and what is
+removed stays readable by its address. Folders are there where something lies in them, as in any object store.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+
+from mlflow_versioned_store.content.workers import Pool
+from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
+from mlflow_versioned_store.filesystem.reading import ReadingFileSystem, Reported, as_files_do
+from mlflow_versioned_store.filesystem.writer import OneChange, VersionWriter
+from mlflow_versioned_store.store import Item, Progress, Store
+from mlflow_versioned_store.tree import Tree
+from mlflow_versioned_store.version_file import VersionFile
+
+# What fsspec itself, and those who call it, pass to every file system.
+_KNOWN_OPTIONS = frozenset(
+    {"asynchronous", "listings_expiry_time", "loop", "max_paths", "skip_instance_cache", "use_listings_cache"}
+)
+_FILES_AT_ONCE = 8
+_several = Pool("files", lambda: _FILES_AT_ONCE)
+
+
+class VersionedFileSystem(ReadingFileSystem):
+    """Reads any version, writes new ones. It keeps nothing but its scheme: pickles, and works in forked children.
+
+    Besides name, size and type, `info` tells of a file: version, sha256, address (which always leads to this very
+    version), created and mtime.
+
+    Errors are those of any file system where there are such (FileNotFoundError, IsADirectoryError), else those of
+    `mlflow_versioned_store.errors`. What counts as missing certainly is not there; an unreachable store never does.
+
+    Raises:
+        InvalidInput: An option was given; stores are configured by the environment.
+    """
+
+    transaction_type: ClassVar[type[OneChange]] = OneChange
+
+    def __init__(self, **options: Any):
+        unknown = sorted(options.keys() - _KNOWN_OPTIONS)
+        if unknown:
+            raise InvalidInput(
+                f"{', '.join(unknown)}: the file system {self.protocol} takes no options; stores are configured by "
+                "environment variables, which all tools share."
+            )
+        super().__init__(**options)
+
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        mode: str = "overwrite",
+        **_: Any,
+    ) -> None:
+        """Make versions of local files, in one change of each artifact root. The callback counts bytes."""
+        with noting() as pairs:
+            super().put(lpath, rpath, recursive, maxdepth=maxdepth, mode=mode)
+        self._upload(pairs, callback)
+
+    def put_file(
+        self, lpath: Any, rpath: str, callback: Callback = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
+    ) -> None:
+        if mode == "create" and self.exists(rpath):
+            raise FileExistsError(errno.EEXIST, "There is such a file", rpath)
+        if not note(lpath, rpath):
+            self._upload([Pair(lpath, rpath)], callback)
+
+    def pipe(self, path: Any, value: Any = None, mode: str = "overwrite", **_: Any) -> None:
+        """Make versions of bytes, in one change of each artifact root."""
+        with noting() as pairs:
+            super().pipe(path, value, mode=mode)
+        self._write([Item(target, data) for data, target in pairs])
+
+    def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **_: Any) -> None:
+        if mode == "create" and self.exists(path):
+            raise FileExistsError(errno.EEXIST, "There is such a file", path)
+        data = bytes(value)
+        if not note(data, path):
+            self._write([Item(path, data)])
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **_: Any,
+    ) -> None:
+        """Make versions of versions, in one change of each artifact root."""
+        with noting() as pairs:
+            super().copy(path1, path2, recursive, maxdepth, on_error)
+            self._copy(pairs)
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        if not note(path1, path2):
+            with one_moment():
+                self._copy([Pair(path1, path2)])
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Record files and folders as deleted; their versions stay readable by their addresses."""
+        with one_moment():
+            if maxdepth is None:
+                paths = self.expand_path(path)
+            else:
+                paths = [one for one in self.expand_path(path, recursive, maxdepth) if self.isfile(one)]
+            for one in paths:
+                self._delete(one, recursive=recursive)
+
+    def rm_file(self, path: str) -> None:
+        self._delete(path, recursive=False)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        """Do nothing: a folder is there once something lies in it."""
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Do nothing: a folder is there once something lies in it."""
+
+    def rmdir(self, path: str) -> None:
+        """Refuse to remove a folder that something lies in; one that nothing lies in is gone already."""
+        if self.ls(path):
+            raise OSError(errno.ENOTEMPTY, "Something lies in the folder", path)
+
+    def log(self, items: Sequence[Item], progress: Progress | None = None) -> None:
+        """Make versions of items, whose paths are those of this file system: one change of each artifact root.
+
+        Raises:
+            InvalidInput: A path cannot be written, such as the address of a version.
+            FileNotFoundError: There is no store.
+        """
+        stores: dict[Store, list[Item]] = {}
+        for path, source in items:
+            with as_files_do(path):
+                store, inside = self._locate(path)
+            stores.setdefault(store, []).append(Item(inside, source))
+        for store, logged in stores.items():
+            tree = Tree(store, "")
+            for path, _ in logged:
+                tree.check_plain(path)
+            tree.upload(logged, progress)
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,  # noqa: ARG002 - reads find their own sizes
+        autocommit: bool = True,
+        cache_options: Any = None,  # noqa: ARG002
+        **_: Any,
+    ) -> VersionFile | VersionWriter:
+        if mode == "rb":
+            found = self._file(path)
+            return found.root.open(found.version)
+        if mode not in ("wb", "xb"):
+            raise InvalidInput(
+                f"{path} cannot be opened with the mode {mode!r}: versions never change. Read it ('rb') and write it "
+                "anew ('wb'); bytes that are there already are not stored again."
+            )
+        if mode == "xb" and self.exists(path):
+            raise FileExistsError(errno.EEXIST, "There is such a file", path)
+        with as_files_do(path):
+            self._tree(path).check_plain("")
+        return VersionWriter(path, self.log, autocommit=autocommit)
+
+    def _upload(self, pairs: Sequence[Pair], callback: Callback) -> None:
+        items = [Item(target, os.fspath(source)) for source, target in pairs if not os.path.isdir(source)]
+        self._write(items, Reported(callback, sum(os.path.getsize(source) for source, _ in pairs)))
+
+    def _copy(self, pairs: Sequence[Pair]) -> None:
+        found = [(self._look(self._strip_protocol(source)), target) for source, target in pairs]
+        self._write([Item(target, one.root.open(one.version)) for one, target in found if one is not None])
+
+    def _write(self, items: Sequence[Item], progress: Progress | None = None) -> None:
+        if not self._intrans:
+            self.log([Item(self._strip_protocol(path), source) for path, source in items], progress)
+            return
+        # What a transaction makes versions of at its end is what there was when it was asked for.
+        for path, source in items:
+            with self.open(path, "wb") as file:
+                if isinstance(source, bytes):
+                    file.write(source)
+                elif isinstance(source, VersionFile):
+                    shutil.copyfileobj(source, file)
+                else:
+                    with open(str(source), "rb") as local:
+                        shutil.copyfileobj(local, file)
+
+    def _delete(self, path: str, *, recursive: bool) -> None:
+        path = self._strip_protocol(path)
+        with as_files_do(path):
+            if self._look(path) is None and not recursive:
+                raise IsADirectoryError(errno.EISDIR, "It is a folder; remove it with recursive=True", path)
+            Tree(*self._locate(path)).delete("")

@@ -161,7 +161,7 @@ class _Reading:
         if span.is_range:
             headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{version.size}"
         elif self._headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-            headers |= objects.checksum(version)
+            headers |= objects.checksums(version)
         status = 206 if span.is_range else 200
         if self._asked.operation is Operation.HEAD_OBJECT:
             self._record(found, span, status, sent=0, complete=True)

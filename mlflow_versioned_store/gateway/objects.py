@@ -16,6 +16,7 @@ from mlflow_versioned_store.history.versions import Version
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _NUMBER_DIGITS_MAX = 18
+_CHECKSUM_BYTES_MAX = 64 << 20
 # A response header that the query may set, and under which name it does.
 _OVERRIDES = {
     "response-cache-control": "Cache-Control",
@@ -71,8 +72,13 @@ def headers(version: Version, path: str, query: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def checksum(version: Version) -> dict[str, str]:
-    """Return the header that lets a client check a whole object."""
+def checksums(version: Version) -> dict[str, str]:
+    """Return the headers that let a client check a whole object; none for a large one.
+
+    SDKs ask for them on their own, and then take longer for the SHA-256 of a large object than for reading it.
+    """
+    if version.size > _CHECKSUM_BYTES_MAX:
+        return {}
     return {
         "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(version.sha256)).decode(),
         "x-amz-checksum-type": "FULL_OBJECT",

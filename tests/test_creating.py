@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import mlflow_versioned_store
 from mlflow_versioned_store import creating, finding
-from mlflow_versioned_store.__main__ import main
+from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container
@@ -260,7 +260,7 @@ def test_init_fails_in_one_clear_line(
 
 def test_the_command_tells_its_version_and_what_it_does() -> None:
     """`--version` and `--help` need no store, no network and no metadata of an installed package."""
-    assert command("--version") == (0, f"mlflow-versioned-store, version {mlflow_versioned_store.__version__}\n")
+    assert command("--version") == (0, f"mvs, version {mlflow_versioned_store.__version__}\n")
     code, output = command("init", "--help")
     assert code == 0
     assert "--dedup-scope" in output

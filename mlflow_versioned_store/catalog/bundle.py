@@ -24,7 +24,7 @@ from typing import Any
 
 from mlflow_versioned_store.catalog.checkup import Check, Checkup
 from mlflow_versioned_store.catalog.configuration import redacted
-from mlflow_versioned_store.errors import LocalStorageFailed
+from mlflow_versioned_store.errors import Conflict, LocalStorageFailed
 
 DISTRIBUTION = "mlflow-versioned-store"
 _WARNINGS_MAX = 100
@@ -59,8 +59,18 @@ def warnings_recorded() -> Iterator[Sequence[str]]:
         logger.removeHandler(handler)
 
 
+def refuse_taken(file: str | os.PathLike[str]) -> None:
+    """Refuse to write an archive where something is already.
+
+    Raises:
+        Conflict: There is.
+    """
+    if os.path.lexists(file):
+        raise Conflict(f"{os.fspath(file)} is there already; name another file.")
+
+
 def write_bundle(file: str | os.PathLike[str], checkup: Checkup, warnings: Sequence[str]) -> None:
-    """Write the archive, a zip file; a file that is there is not overwritten.
+    """Write the archive, a zip file.
 
     Args:
         file: Where to.
@@ -68,8 +78,10 @@ def write_bundle(file: str | os.PathLike[str], checkup: Checkup, warnings: Seque
         warnings: What was warned of meanwhile.
 
     Raises:
-        LocalStorageFailed: The file exists or cannot be written.
+        Conflict: There is such a file already; it is left alone.
+        LocalStorageFailed: The file cannot be written.
     """
+    refuse_taken(file)
     contents: dict[str, Any] = {
         "versions.json": versions(),
         "checks.json": [check_as_json(check) for check in checkup.checks],
@@ -83,7 +95,6 @@ def write_bundle(file: str | os.PathLike[str], checkup: Checkup, warnings: Seque
         for name, content in contents.items():
             archive.writestr(name, json.dumps(redacted(content), indent=2, ensure_ascii=False) + "\n")
     try:
-        Path(file).open("xb").close()
         Path(file).write_bytes(made.getvalue())
     except OSError as error:
         raise LocalStorageFailed(f"Cannot write {os.fspath(file)}: {error.strerror or error}.") from error

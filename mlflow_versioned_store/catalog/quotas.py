@@ -29,7 +29,7 @@ class Quota(NamedTuple):
         return self.stored / self.limit
 
     def __str__(self) -> str:
-        return f"experiment {self.experiment or '(none)'} needs {self.share:.0%} of its quota of {self.limit} bytes"
+        return f"experiment {self.experiment or '(none)'} needs {self.share:.0%} of its quota of {self.limit:,} bytes"
 
 
 def measure_limited(store: Store, settings: Settings) -> list[Quota]:

@@ -15,7 +15,7 @@ import pytest
 from mlflow_versioned_store import __version__
 from mlflow_versioned_store.catalog.bundle import versions, warnings_recorded, write_bundle
 from mlflow_versioned_store.catalog.checkup import Check, Checkup, examine
-from mlflow_versioned_store.errors import AccessDenied, LocalStorageFailed
+from mlflow_versioned_store.errors import AccessDenied, Conflict, LocalStorageFailed
 from mlflow_versioned_store.store import create_store
 from tests.servers.s3 import S3Server
 
@@ -96,6 +96,8 @@ def test_no_secret_is_in_it(
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
     """The archive never takes the place of something else."""
     (tmp_path / "bundle.zip").write_text("mine")
-    with pytest.raises(LocalStorageFailed, match=r"bundle\.zip"):
+    with pytest.raises(Conflict, match=r"bundle\.zip"):
         write_bundle(tmp_path / "bundle.zip", Checkup("uri"), [])
     assert (tmp_path / "bundle.zip").read_text() == "mine"
+    with pytest.raises(LocalStorageFailed, match="no-folder"):
+        write_bundle(tmp_path / "no-folder" / "bundle.zip", Checkup("uri"), [])

@@ -133,7 +133,7 @@ def test_full_quotas_are_told(uri: str) -> None:
     change_settings(store.settings_log, {"quota:1": 110_000, "quota:*": 1_000_000}, {})
     check = only(examine(uri), "quotas")
     assert check.status == "warning"
-    assert check.detail == "experiment 1 needs 91% of its quota of 110000 bytes"
+    assert check.detail == "experiment 1 needs 91% of its quota of 110,000 bytes"
     change_settings(store.settings_log, {"quota:1": 500_000, "quota:*": None}, {})
     assert only(examine(uri), "quotas").status == "ok"
 

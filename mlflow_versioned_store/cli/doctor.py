@@ -1,0 +1,56 @@
+"""`mvs doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.command import command as _command
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.catalog.checkup import Checkup
+
+
+@_command
+@click.argument("uri")
+@click.option("--read-only", is_flag=True, help="Try nothing that writes.")
+@click.option("--bundle", type=click.Path(dir_okay=False), metavar="FILE", help="Write a zip archive for support too.")
+def command(uri: str, read_only: bool, bundle: str | None) -> None:
+    """Look a store over: can it be reached, may I, does its server keep its word, is all set up.
+
+    The place of URI is tried as an upload there would use it. Ends with 1 where a check failed. The archive of --bundle
+    holds what was found, package versions and the configuration, and no secret.
+    """
+    from mlflow_versioned_store.catalog.bundle import check_as_json, refuse_taken, warnings_recorded, write_bundle
+    from mlflow_versioned_store.catalog.checkup import examine
+    from mlflow_versioned_store.catalog.configuration import redacted
+
+    if bundle is not None:
+        refuse_taken(bundle)
+    with warnings_recorded() as warnings:
+        found = examine(uri, write=not read_only)
+    if bundle is not None:
+        write_bundle(bundle, found, warnings)
+    document = {
+        "uri": uri,
+        "status": found.status,
+        "checks": [check_as_json(check) for check in found.checks],
+        "configuration": [value._asdict() for value in found.values],
+        "requests": asdict(found.requests),
+    }
+    output.show(redacted(document), lambda: _print(found))
+    if found.status == "failed":
+        raise click.exceptions.Exit(1)
+
+
+def _print(found: Checkup) -> None:
+    rows: list[tuple[str, str, str]] = []
+    for check in found.checks:
+        rows.append((check.status, check.name, " ".join(check.detail.split())))
+        rows += [("", "", f"> {check.advice}")] if check.advice else []
+    output.table([output.Column("STATUS"), output.Column("CHECK"), output.Column("FOUND")], rows)
+    output.line()
+    output.table([output.Column("SETTING"), output.Column("VALUE"), output.Column("FROM", dim=True)], found.values)

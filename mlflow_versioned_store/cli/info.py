@@ -1,0 +1,78 @@
+"""`mvs info`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.command import command as _command
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.catalog.inventory import Inventory
+    from mlflow_versioned_store.settings import Settings
+    from mlflow_versioned_store.store import Store
+
+
+@_command
+@click.argument("uri")
+def command(uri: str) -> None:
+    """Say what the store at or above URI holds: settings, artifact roots, sizes and savings.
+
+    One request a thousand objects, and two an artifact root.
+    """
+    from mlflow_versioned_store.catalog.inventory import take_inventory
+    from mlflow_versioned_store.settings import read_settings
+    from mlflow_versioned_store.store import open_store
+
+    store, _ = open_store(uri)
+    settings = read_settings(store.settings_log)
+    found = take_inventory(store)
+    output.show(_document(store, settings, found), lambda: _print(store, settings, found))
+
+
+def _document(store: Store, settings: Settings, found: Inventory) -> dict[str, Any]:
+    marker = store.marker
+    newest = {"time": found.newest, "root": found.newest_root} if found.newest is not None else None
+    return {
+        "location": store.location,
+        "id": store.id,
+        "format": marker.format,
+        "digest": marker.digest,
+        "created": marker.created,
+        "settings": asdict(settings),
+        "roots": len(found.roots),
+        "files": found.files,
+        "versions": found.versions,
+        "logged": found.logged,
+        "stored": found.stored,
+        "savings": found.savings,
+        "newest": newest,
+        "objects": {name: asdict(kind) for name, kind in sorted(found.kinds.items())},
+    }
+
+
+def _print(store: Store, settings: Settings, found: Inventory) -> None:
+    marker = store.marker
+    defaults = asdict(type(settings)())
+    changed = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value != defaults[name])
+    ratio = "" if found.savings is None else f", {found.savings:.1f} bytes logged for each"
+    where = found.newest_root or "the store's own root"
+    facts = {
+        "location": store.location,
+        "id": store.id,
+        "format": f"{marker.format}, digest {marker.digest}, created {marker.created}",
+        "settings": changed or "all as by default",
+        "contents": f"{found.versions:,} versions of {found.files:,} files in {len(found.roots):,} artifact roots",
+        "logged": output.size(found.logged),
+        "stored": f"{output.size(found.stored)}{ratio}",
+        "last commit": f"{output.moment(found.newest)} in {where}" if found.newest is not None else "never",
+    }
+    output.table([output.Column("", dim=True), output.Column("")], facts.items(), header=False)
+    output.line()
+    output.table(
+        [output.Column("KIND"), output.Column("OBJECTS", align="right"), output.Column("SIZE", align="right")],
+        [(name, f"{kind.objects:,}", output.size(kind.size)) for name, kind in sorted(found.kinds.items())],
+    )

@@ -1,0 +1,58 @@
+"""`mvs orphans`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.command import command as _command
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.catalog.orphans import Comparison
+
+
+@_command
+@click.argument("uri")
+@click.option("--tracking-uri", metavar="URI", help="MLflow's tracking server or database; by default MLflow's own.")
+def command(uri: str, tracking_uri: str | None) -> None:
+    """Compare the artifact roots at or below URI with the runs, models and traces that MLflow knows.
+
+    Lists roots whose owner MLflow does not know, has deleted, or keeps elsewhere, and runs and models without a root
+    here. Where a tracking server keeps artifacts for its clients, URI is its --artifacts-destination. Only reads.
+    """
+    from mlflow_versioned_store.catalog.inventory import find_roots
+    from mlflow_versioned_store.catalog.orphans import compare, owner_of, placing
+    from mlflow_versioned_store.mlflow_plugin.tracking import owners
+    from mlflow_versioned_store.store import open_store
+
+    store, inside = open_store(uri)
+    roots = find_roots(store, inside)
+    traces = any(owner_of(root)[0] == "trace" for root in roots if root)
+    found = compare(roots, owners(tracking_uri, traces=traces), placing(uri))
+    output.show(
+        {
+            "owned": found.owned,
+            "orphans": [orphan._asdict() for orphan in found.orphans],
+            "empty": [
+                {"kind": owner.kind, "id": owner.id, "experiment": owner.experiment, "location": owner.location}
+                for owner in found.empty
+            ],
+        },
+        lambda: _print(found),
+    )
+
+
+def _print(found: Comparison) -> None:
+    output.line(f"{found.owned:,} artifact roots have their owner in MLflow, {len(found.orphans):,} have none.")
+    if found.orphans:
+        output.line()
+        columns = [output.Column("KIND"), output.Column("IN MLFLOW"), output.Column("ARTIFACT ROOT")]
+        output.table(columns, [(orphan.kind, orphan.reason, orphan.root) for orphan in found.orphans])
+    if found.empty:
+        output.line()
+        output.line(f"{len(found.empty):,} runs and models have logged nothing here.")
+        output.line()
+        columns = [output.Column("KIND"), output.Column("EXPERIMENT"), output.Column("ID")]
+        output.table(columns, [(owner.kind, owner.experiment, owner.id) for owner in found.empty])

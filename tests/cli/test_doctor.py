@@ -1,0 +1,68 @@
+"""`mvs doctor`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mlflow_versioned_store.cli import main
+from mlflow_versioned_store.settings import change_settings
+from mlflow_versioned_store.store import create_store
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    """The URI of a new store."""
+    uri = f"versioned-file://{tmp_path}/store"
+    create_store(uri)
+    return uri
+
+
+def test_a_healthy_store_ends_with_0(uri: str) -> None:
+    """Every check is a line, and the configuration stands below."""
+    told = CliRunner().invoke(main, ["doctor", uri])
+    assert told.exit_code == 0
+    assert "conditional writes" in told.stdout
+    assert "MVS_MEMORY" in told.stdout
+    assert "failed" not in told.stdout
+
+
+def test_a_failed_check_ends_with_1(uri: str) -> None:
+    """Scripts need not read what was found, and people are told what to do."""
+    change_settings(create_store(uri).settings_log, {"needs_to_write": ["magic"]}, {})
+    told = CliRunner().invoke(main, ["doctor", uri, "--json"])
+    document = json.loads(told.stdout)
+    assert (told.exit_code, document["status"]) == (1, "failed")
+    (failed,) = (check for check in document["checks"] if check["status"] == "failed")
+    assert (failed["name"], failed["error"]["kind"]) == ("settings", "unsupported")
+    assert "magic" in failed["detail"]
+
+
+def test_reading_only_is_a_choice(uri: str) -> None:
+    """Then nothing that writes is tried."""
+    document = json.loads(CliRunner().invoke(main, ["doctor", uri, "--read-only", "--json"]).stdout)
+    assert document["requests"]["put"] == 0
+    assert "create" not in {check["name"] for check in document["checks"]}
+
+
+def test_the_bundle_is_written_beside(uri: str, tmp_path: Path) -> None:
+    """What was found is printed as well, and a file that is there is refused before anything is tried."""
+    bundle = str(tmp_path / "bundle.zip")
+    told = CliRunner().invoke(main, ["doctor", uri, "--bundle", bundle])
+    assert (told.exit_code, "settings" in told.stdout) == (0, True)
+    assert "checks.json" in zipfile.ZipFile(bundle).namelist()
+    again = CliRunner().invoke(main, ["doctor", uri, "--bundle", bundle])
+    assert (again.exit_code, again.stdout) == (8, "")
+
+
+def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """Values that may be secret are named only."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    for arguments in (["doctor", uri], ["doctor", uri, "--json"], ["doctor", "versioned-s3://wJalrXUtnFEMI!"]):
+        told = CliRunner().invoke(main, arguments)
+        assert "wJalrXUtnFEMI" not in told.stdout
+    assert "AWS_SECRET_ACCESS_KEY" in told.stdout

@@ -1,0 +1,56 @@
+"""`mvs orphans`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mlflow_versioned_store.artifact_root import Item
+from mlflow_versioned_store.cli import main
+from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.store import create_store
+from tests.servers.tracking import Tracking
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    """The URI of a store that holds a root nobody knows."""
+    uri = f"versioned-file://{tmp_path}/store"
+    create_store(uri).root(f"{'f' * 32}/artifacts").upload([Item("a", b"a")], context=Context())
+    return uri
+
+
+def test_both_ways_are_told(tracking: Tracking, uri: str) -> None:
+    """Roots without an owner and owners without a root, for programs and for people."""
+    logged, empty = (tracking.client.create_run(e).info.run_id for e in [tracking.new_experiment(uri)] * 2)
+    tracking.client.log_text(logged, "text", "a.txt")
+    told = CliRunner().invoke(main, ["orphans", uri, "--json"])
+    document = json.loads(told.stdout)
+    assert (told.exit_code, document["owned"]) == (0, 1)
+    orphan = {"root": f"{'f' * 32}/artifacts", "kind": "run", "id": "f" * 32, "reason": "unknown"}
+    assert document["orphans"] == [orphan]
+    assert [(owner["kind"], owner["id"]) for owner in document["empty"]] == [("run", empty)]
+    table = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", tracking.uri]).stdout
+    assert "1 artifact roots have their owner in MLflow, 1 have none." in table
+    assert f"{'f' * 32}/artifacts" in table
+    assert empty in table
+    assert logged not in table
+
+
+def test_traces_are_asked_for_where_there_are_some(tracking: Tracking, uri: str) -> None:
+    """A trace that MLflow does not know leaves an orphan like a run."""
+    assert tracking.client.search_experiments()
+    root = "1/traces/tr-12/artifacts"
+    create_store(uri).root(root).upload([Item("traces.json", b"{}")], context=Context())
+    orphans = json.loads(CliRunner().invoke(main, ["orphans", f"{uri}/1", "--json"]).stdout)["orphans"]
+    assert orphans == [{"root": root, "kind": "trace", "id": "tr-12", "reason": "unknown"}]
+
+
+def test_a_silent_tracking_server_is_no_orphan(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MLflow cannot be asked nothing is listed, and the exit code says why."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    told = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", "http://127.0.0.1:9"])
+    assert (told.exit_code, told.stdout) == (4, "")

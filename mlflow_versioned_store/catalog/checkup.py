@@ -36,7 +36,9 @@ Status: TypeAlias = Literal["ok", "warning", "failed"]
 Right: TypeAlias = Literal["list", "create", "read", "delete"]
 
 ENTRY_POINTS = "mlflow.artifact_repository"
-_CLOCK_WARNING, _CLOCK_FAILED = timedelta(seconds=30), timedelta(minutes=5)
+ENTRY_POINT = "mlflow_versioned_store._entry:artifact_repository"
+# Servers tell whole seconds, cut off.
+_CLOCK_PRECISION, _CLOCK_WARNING, _CLOCK_FAILED = timedelta(seconds=2), timedelta(seconds=30), timedelta(minutes=5)
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 # What the providers call the permission for each thing that is tried.
 _PERMISSIONS: dict[str, dict[Right, str]] = {
@@ -158,8 +160,8 @@ def examine(uri: str, *, write: bool = True) -> Checkup:
     scratch = ScopedBackend(backend, _written_folder(found))
     if write or kind == "s3":
         found.try_("clock", lambda: _clock(scratch))
-    # Whoever cannot get through to the store at all learns nothing more from trying again.
-    if looked is None or not isinstance(looked.error, (CredentialsMissing, Unavailable)):
+    # Who cannot get through to the bucket at all learns nothing more from trying again.
+    if looked is None or not isinstance(looked.error, (CredentialsMissing, NotFound, Unavailable)):
         _try_rights(found, kind, scratch, write=write)
         if found.passed("delete"):
             found.try_("conditional writes", lambda: _conditional_writes(scratch))
@@ -175,9 +177,13 @@ def examine(uri: str, *, write: bool = True) -> Checkup:
 
 def _plugin(uri: str) -> Check:
     scheme = uri.partition(":")[0].lower()
+    points = [point for point in metadata.entry_points(group=ENTRY_POINTS) if point.name == scheme]
     advice = "Install mlflow-versioned-store into the environment that MLflow runs in."
-    if scheme not in {point.name for point in metadata.entry_points(group=ENTRY_POINTS)}:
+    if not points:
         return Check("plugin", "failed", f"MLflow is not told of {scheme}:// (entry point {ENTRY_POINTS}).", advice)
+    if any(point.value != ENTRY_POINT for point in points):
+        others = ", ".join(sorted({point.value for point in points}))
+        return Check("plugin", "failed", f"{scheme}:// leads to {others}.", f"Uninstall what claims it too. {advice}")
     for name in ("mlflow", "mlflow-skinny"):
         with suppress(metadata.PackageNotFoundError):
             ours = metadata.version("mlflow-versioned-store")
@@ -211,6 +217,8 @@ def _clock(backend: Backend) -> Check:
     apart = theirs - (asked + (datetime.now(UTC) - asked) / 2)
     seconds = apart.total_seconds()
     detail = f"this machine is {abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} the store's clock"
+    if abs(apart) <= _CLOCK_PRECISION:
+        return Check("clock", "ok", "this machine agrees with the store's clock")
     if abs(apart) <= _CLOCK_WARNING:
         return Check("clock", "ok", detail)
     advice = "Set the clock (NTP). Commits are dated by it, and at 15 minutes Amazon S3 refuses requests."

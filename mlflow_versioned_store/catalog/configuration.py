@@ -77,13 +77,13 @@ class Value(NamedTuple):
 
 
 def settings_in_words(settings: Settings, changed: Mapping[str, object]) -> list[Value]:
-    """Return the settings of a store.
+    """Return the settings of a store that say something.
 
     Args:
         settings: What holds.
         changed: What was ever set, as the settings' log tells.
     """
-    values = {name: value for name, value in asdict(settings).items() if name != "quotas"}
+    values = {name: value for name, value in asdict(settings).items() if name != "quotas" and value != ()}
     values |= {f"quota:{experiment}": size for experiment, size in settings.quotas.items()}
     return [
         Value(name, _in_words(value), "settings of the store" if changed.get(name) is not None else "default")
@@ -179,6 +179,8 @@ def _in_words(value: object) -> str:
     match value:
         case bool():
             return "on" if value else "off"
+        case float():
+            return f"{value:g}"
         case tuple():
-            return ", ".join(map(str, value)) or "none"
+            return ", ".join(map(str, value))
     return str(value)

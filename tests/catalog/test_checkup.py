@@ -17,7 +17,7 @@ from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.backends import opening
 from mlflow_versioned_store.backends.retry import RetryingBackend, RetryPolicy
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
-from mlflow_versioned_store.catalog.checkup import ENTRY_POINTS, Check, Checkup, examine
+from mlflow_versioned_store.catalog.checkup import ENTRY_POINT, ENTRY_POINTS, Check, Checkup, examine
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import create_store, open_store
@@ -105,6 +105,23 @@ def test_a_server_that_cannot_be_reached_fails(monkeypatch: pytest.MonkeyPatch) 
     assert error.attempts > 1
 
 
+def test_a_bucket_that_is_not_there_is_told_once(minio: S3Server, s3_env: Callable[[S3Server], None]) -> None:
+    """Without a bucket nothing in it is tried."""
+    s3_env(minio)
+    found = examine("versioned-s3://no-such-bucket/store")
+    assert [name for name, status in statuses(found).items() if status == "failed"] == ["store"]
+    assert "no-such-bucket does not exist" in only(found, "store").detail
+
+
+def test_a_plugin_that_another_package_claims_fails(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheme that leads elsewhere too is told, with where it leads."""
+    ours = metadata.EntryPoint("versioned-file", ENTRY_POINT, ENTRY_POINTS)
+    other = metadata.EntryPoint("versioned-file", "other:repository", ENTRY_POINTS)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [ours, other])
+    check = only(examine(uri, write=False), "plugin")
+    assert (check.status, "other:repository" in check.detail) == ("failed", True)
+
+
 def test_a_plugin_that_mlflow_does_not_know_fails(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the entry point, or without MLflow, the plugin cannot work."""
     monkeypatch.setattr(metadata, "entry_points", lambda group: [])
@@ -114,7 +131,7 @@ def test_a_plugin_that_mlflow_does_not_know_fails(uri: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("seconds", "status", "detail"),
-    [(-20, "ok", "ahead"), (200, "warning", "200 s behind"), (-3000, "failed", "ahead")],
+    [(-1, "ok", "agrees"), (-20, "ok", "ahead"), (200, "warning", "200 s behind"), (-3000, "failed", "ahead")],
 )
 def test_a_wrong_clock_is_told(monkeypatch: pytest.MonkeyPatch, seconds: int, status: str, detail: str) -> None:
     """Half a minute apart is worth a word; at five minutes commits are dated by the store."""

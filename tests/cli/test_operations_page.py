@@ -1,0 +1,70 @@
+"""The page for operators: what it names exists, and what exists is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mlflow_versioned_store.catalog.usage import LEVELS
+from mlflow_versioned_store.cli import main
+from mlflow_versioned_store.settings import Settings, parse_setting
+from mlflow_versioned_store.store import create_store
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+STORE = "versioned-s3://my-bucket/mlflow"
+COMMANDS = re.findall(rf"^\$ mvs (\w+) {STORE}(.*)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    """The URI of a new store."""
+    uri = f"versioned-file://{tmp_path}/store"
+    create_store(uri)
+    return uri
+
+
+@pytest.mark.parametrize(("name", "rest"), [command for command in COMMANDS if command[0] != "orphans"])
+def test_commands_work_as_they_stand(uri: str, name: str, rest: str) -> None:
+    """Each command of the page can be typed as it is."""
+    told = CliRunner().invoke(main, [name, uri, *rest.replace("'", "").split()])
+    assert told.exit_code == 0, told.output
+
+
+def test_every_command_has_its_place() -> None:
+    """The page tells of all commands for operators, with every option of theirs."""
+    for name in ("doctor", "info", "stats", "settings", "orphans"):
+        assert f"`mvs {name}`" in PAGE
+    assert {name for name, _ in COMMANDS} == {"doctor", "stats", "settings", "orphans"}
+    for option in ("--read-only", "--bundle", "--by", "--tracking-uri"):
+        assert option in PAGE
+    assert all(level in PAGE for level in LEVELS)
+
+
+def test_every_check_is_explained(uri: str) -> None:
+    """What a checkup can print stands in the page's table."""
+    rows = re.findall(r"^\| ([a-z, ]+) \|", PAGE.partition("## What it holds")[0], re.MULTILINE)
+    explained = {name.strip() for row in rows for name in row.split(",")}
+    told = CliRunner().invoke(main, ["doctor", uri]).stdout.partition("\n\n")[0]
+    printed = {re.split(r"\s{2,}", line)[1] for line in told.splitlines()[1:]}
+    assert printed | {"bucket versioning", "lifecycle rules", "quotas"} == explained - {"check"}
+
+
+def test_every_setting_is_explained() -> None:
+    """The settings of the table are those that can be set, and their defaults are true."""
+    rows = re.findall(r"^\| (`.*?`) \| (.*?) \|", PAGE.partition("## Quotas")[2], re.MULTILINE)
+    defaults = {name: default.strip("`") for names, values in rows for name, default in _pairs(names, values)}
+    assert defaults.pop("quota:EXPERIMENT") == "none"
+    assert parse_setting("quota:1=1")[0] == "quota:1"
+    for name, default in defaults.items():
+        assert getattr(Settings(), name) == parse_setting(f"{name}={default}")[1]
+    with pytest.raises(ValueError, match=", ".join(["dedup_scope", *list(defaults)[1:]])):
+        parse_setting("no-such-setting=1")
+
+
+def _pairs(names: str, values: str) -> list[tuple[str, str]]:
+    found = re.findall("`(.*?)`", names)
+    given = values.split(", ")
+    return list(zip(found, given * (len(found) // len(given)), strict=True))

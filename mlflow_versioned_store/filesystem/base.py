@@ -7,18 +7,21 @@ removed stays readable by its address. Folders are there where something lies in
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.compression import compr
+from fsspec.core import get_compression
 
 from mlflow_versioned_store.content.workers import Pool
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.filesystem.reading import ReadingFileSystem, Reported, as_files_do
-from mlflow_versioned_store.filesystem.writer import OneChange, VersionWriter
+from mlflow_versioned_store.filesystem.writer import OneChange, Packing, VersionWriter
 from mlflow_versioned_store.store import Item, Progress, Store
 from mlflow_versioned_store.tree import Tree
 from mlflow_versioned_store.version_file import VersionFile
@@ -151,6 +154,14 @@ class VersionedFileSystem(ReadingFileSystem):
             for path, _ in logged:
                 tree.check_plain(path)
             tree.upload(logged, progress)
+
+    def open(self, path: str, mode: str = "rb", *arguments: Any, compression: str | None = None, **options: Any) -> Any:
+        """Open as fsspec does; a packed file that is written is closed with what packs it."""
+        compression = get_compression(path, compression)
+        if compression is None or "r" in mode or "b" not in mode:
+            return super().open(path, mode, *arguments, compression=compression, **options)
+        file = super().open(path, mode, *arguments, **options)
+        return io.BufferedWriter(Packing(compr[compression](file, mode="w"), file))
 
     def _open(
         self,

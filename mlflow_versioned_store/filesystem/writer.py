@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from fsspec.transaction import Transaction
 
@@ -122,6 +122,40 @@ class VersionWriter(io.BufferedIOBase):
         """Note that this file, or the text file around it, was dropped without being closed; Python calls this."""
         warnings.warn(f"{source!r} was never closed, so nothing was stored.", ResourceWarning, stacklevel=2)
         self._broken = True
+
+
+class Packing(io.RawIOBase):
+    """A file that packs what is written to it into another one, which is closed with it.
+
+    Args:
+        packer: Packs, and does not close what it writes to.
+        file: What it writes to.
+    """
+
+    def __init__(self, packer: BinaryIO, file: VersionWriter):
+        super().__init__()
+        self._packer = packer
+        self._file = file
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Pack `data`; return its bytes."""
+        return self._packer.write(data)
+
+    def close(self) -> None:
+        """Write what is left, and make the version."""
+        if not self.closed:
+            super().close()
+            try:
+                self._packer.close()
+            finally:
+                self._file.close()
+
+    def _dealloc_warn(self, source: object) -> None:
+        self._file._dealloc_warn(source)  # noqa: SLF001 - handed on
 
 
 class OneChange(Transaction):  # type: ignore[misc]

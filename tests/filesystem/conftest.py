@@ -9,11 +9,17 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from mlflow_versioned_store.backends.counting import Counts, counts_of
 from mlflow_versioned_store.filesystem import VersionedFileSystem
-from mlflow_versioned_store.store import create_store
+from mlflow_versioned_store.store import create_store, open_store
 from tests.servers.s3 import S3Server
 
 ROOT = f"1/{'a' * 32}/artifacts"
+
+
+def counted(store: str) -> Counts:
+    """Return what this process has asked of a store's container so far."""
+    return counts_of(open_store(store)[0].backend)
 
 
 @pytest.fixture

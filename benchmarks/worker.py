@@ -30,6 +30,8 @@ STOCK_MODULES: tuple[str, ...] = (
     "mlflow.store.artifact.s3_artifact_repo",
 )
 OUR_MODULES = ("boto3", "obstore.store", "blake3", "msgspec.json", "pyfastcdc", "xxhash", "zstandard")
+# No upload or download imports these.
+NOT_IMPORTED = {"__main__", "api", "catalog", "cli", "diff", "filesystem", "gateway", "policies", "testing"}
 PROXY_MODULES: tuple[str, ...] = ("mlflow.store.artifact.mlflow_artifacts_repo",)
 
 
@@ -74,7 +76,7 @@ def warm(scheme: str) -> None:
 def _package_modules() -> list[str]:
     package = importlib.import_module("mlflow_versioned_store")
     names = [found.name for found in pkgutil.walk_packages(package.__path__, "mlflow_versioned_store.")]
-    return [name for name in names if not name.endswith("__main__") and ".testing" not in name]
+    return [name for name in names if not NOT_IMPORTED & set(name.split("."))]
 
 
 Work = Callable[[], "dict[str, Any] | None"]

@@ -107,6 +107,11 @@ class VersionReader:
                 raise
             self._read_parts(moved[0], parts)
 
+    def packed(self, version: Version) -> Wanted | None:
+        """Return where the frames of a version are; None where it is one whole object."""
+        (located,) = self._located([version])
+        return located if isinstance(located, Wanted) else None
+
     def _read(self, wanted: Sequence[tuple[Version, Sink]], count: Callable[[int], None]) -> None:
         try:
             for group in _by_commits(wanted):

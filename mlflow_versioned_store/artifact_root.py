@@ -14,6 +14,7 @@ from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.parts import Range
 from mlflow_versioned_store.content.scan import Source, size_up_to
+from mlflow_versioned_store.content.sharing import Sharing, sharing
 from mlflow_versioned_store.content.sinks import FileSink
 from mlflow_versioned_store.content.upload import FileContent, Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
@@ -270,6 +271,20 @@ class ArtifactRoot:
     def open(self, version: Version) -> VersionFile:
         """Return a version as a file to read from. No request yet."""
         return VersionFile(self._reading, version)
+
+    def sharing(self, version: Version, other: ArtifactRoot, other_version: Version) -> Sharing | None:
+        """Return what a version has in common with one of this or another root of the same store, neither being read.
+
+        Costs one request a commit that made them and one a pack whose directory is not known yet.
+
+        Returns:
+            None where it cannot be told: of versions inside commits, and of whole objects.
+
+        Raises:
+            Damaged, ObjectMissing: What a commit and the directories of its packs say does not fit together.
+        """
+        new, old = self._reading.packed(version), other._reading.packed(other_version)
+        return sharing(old, new, self._store.reader.directories) if old and new else None
 
     def _hints(self, sources: Sequence[Source], paths: Sequence[str]) -> list[IndexName]:
         """Return the indexes of the current versions of `paths`: where new content most likely comes from."""

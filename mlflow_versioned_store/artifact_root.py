@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mlflow_versioned_store.backends.contract import Backend
@@ -19,7 +19,7 @@ from mlflow_versioned_store.content.sinks import FileSink
 from mlflow_versioned_store.content.upload import FileContent, Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
-from mlflow_versioned_store.errors import InvalidInput, NotFound, ObjectMissing, VersionedStoreError
+from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
 from mlflow_versioned_store.history.addresses import resolve
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Commit, Draft, DraftEntry, Operation
@@ -189,6 +189,34 @@ class ArtifactRoot:
         (appended,) = self._log.append([_draft("delete", context, (DraftEntry(clean, "folder"),))])
         return len(appended.deleted)
 
+    def annotate(self, path: str, notes: Mapping[str, Any], *, number: int = 0, context: Context) -> None:
+        """Record notes about a version of a path, or about the path as such. One request.
+
+        Args:
+            path: The path; "" is the root itself.
+            notes: Keys and JSON values; they replace those of before, and None removes one. A key "alias:<name>" is
+                an alias of the path as such, for "v2" or "c5".
+            number: The version; 0 is the path as such.
+            context: Who makes the change, and for which run.
+
+        Raises:
+            NotFound: There is no such path or version, or none that an alias is to stand for.
+            InvalidInput: A note or an alias cannot be written.
+        """
+        entry = DraftEntry(clean_path(path), version=number, note=dict(notes))
+        self._log.append([_draft("annotate", context, (entry,))])
+
+    def find(self, address: str) -> Version | Folder:
+        """Return the version or folder that an address leads to.
+
+        Raises:
+            NotFound: There is none; the message says what there is instead.
+            InvalidInput: The address can never lead anywhere.
+            VersionedStoreError: The store could not be read.
+        """
+        found = resolve(self._log, address)
+        return found.version if found.version is not None else Folder(found.path, found.state)
+
     def resolve(self, address: str) -> Version | Folder | None:
         """Return the version or folder that an address leads to, or None where there certainly is none.
 
@@ -197,12 +225,9 @@ class ArtifactRoot:
             VersionedStoreError: The store could not be read.
         """
         try:
-            found = resolve(self._log, address)
-        except ObjectMissing:
-            raise
+            return self.find(address)
         except NotFound:
             return None
-        return found.version if found.version is not None else Folder(found.path, found.state)
 
     def children(self, address: str = "") -> list[Child]:
         """Return what lies directly inside a folder, sorted; nothing for a file or where nothing is."""

@@ -25,7 +25,8 @@ from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.roots import clean_path
 
-_NUMBERED = re.compile(r"[vc][1-9][0-9]{0,11}")
+# 0 is read as a number too, so that who counts from it is told what there is.
+_NUMBERED = re.compile(r"[vc](?:0|[1-9][0-9]{0,11})")
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?Z"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend
@@ -195,5 +195,9 @@ class Log:
             else:
                 high = middle
         if not low:
-            raise NotFound(f"Nothing had been committed to {self.root!r} by {when.isoformat()}.")
+            first = datetime.fromtimestamp(self._commits.required(1).time / 1000, UTC)
+            raise NotFound(
+                f"Nothing had been committed to {self.root!r} by {when.isoformat()}; "
+                f"its first commit is of {first.isoformat(timespec='milliseconds')}."
+            )
         return low

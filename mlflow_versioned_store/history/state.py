@@ -12,6 +12,7 @@ from mlflow_versioned_store.history.records import CheckpointRef
 from mlflow_versioned_store.history.versions import Version
 
 ALIAS = "alias:"
+TAG = "tag:"
 _OVERLAY_PATHS_MAX = 512
 # How many rows of a subfolder are passed one by one before looking up where it ends.
 _SKIPS_MAX = 16

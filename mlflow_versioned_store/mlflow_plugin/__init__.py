@@ -7,6 +7,7 @@ sources         local files and folders, as items of one change
 destinations    where downloads land on the local disk
 streams         request bodies, kept until they are complete
 progress        MLflow's progress bar
+locating        where the artifacts of a run or model are
 tracking        the runs, models and traces that MLflow knows
 failures        our errors as MLflow's
 """

@@ -1,0 +1,386 @@
+"""A store and its artifact roots, as Python programs use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlflow_versioned_store import artifact_root, context, store
+from mlflow_versioned_store.api import downloads, uploads
+from mlflow_versioned_store.artifact_root import Folder, Progress, Stored
+from mlflow_versioned_store.content.scan import Source
+from mlflow_versioned_store.errors import InvalidInput, NotFound
+from mlflow_versioned_store.history.records import Commit
+from mlflow_versioned_store.history.state import ALIAS, TAG
+from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.roots import clean_path, joined
+from mlflow_versioned_store.settings import Settings
+from mlflow_versioned_store.version_file import VersionFile
+
+__all__ = ["ArtifactRoot", "Commit", "Entry", "Progress", "Store", "Stored", "Version"]
+
+
+class Entry(NamedTuple):
+    """A file or folder in a listing.
+
+    Args:
+        name: Its last component; in a recursive listing its path below the listed folder.
+        path: Its path inside the artifact root.
+        is_folder: Whether it is a folder.
+        size: Bytes of a file; None for a folder.
+        version: The version of a file; None for a folder.
+    """
+
+    name: str
+    path: str
+    is_folder: bool
+    size: int | None
+    version: Version | None
+
+
+class Store:
+    """A store. `mvs.open_store` returns one.
+
+    Attributes:
+        engine: The store as the package itself uses it; not part of the public API.
+    """
+
+    def __init__(self, engine: store.Store):
+        self.engine = engine
+
+    def __repr__(self) -> str:
+        return f"Store({self.uri!r})"
+
+    @property
+    def uri(self) -> str:
+        """Where it is, such as "versioned-s3://bucket/prefix"."""
+        return f"versioned-{self.engine.location}"
+
+    @property
+    def id(self) -> str:
+        """Its own id, 32 hex digits, which stays the same wherever the store is copied to."""
+        return self.engine.id
+
+    @property
+    def settings(self) -> Settings:
+        """How it is written, as this process found it first. One request at first."""
+        return self.engine.settings
+
+    def root(self, name: str) -> ArtifactRoot:
+        """Return an artifact root by its name, the path of an MLflow artifact location inside the store. No request.
+
+        Args:
+            name: Such as "1/<run id>/artifacts"; "" is the store's own root.
+
+        Raises:
+            InvalidInput: It cannot be one.
+        """
+        place = self.engine.place(name)
+        if place.path:
+            raise InvalidInput(
+                f"{name!r} is no artifact root of {self.uri} but the path {place.path!r} in the root {place.root!r}; "
+                "other roots end in '<run id>/artifacts', 'models/m-<id>/artifacts' or 'traces/tr-<id>/artifacts'."
+            )
+        return ArtifactRoot(self.engine, self.engine.root(place.root))
+
+    def roots(self, below: str = "") -> list[str]:
+        """Return the names of the artifact roots at or below a path that have a history, sorted.
+
+        Costs one listing for each folder above the roots.
+
+        Raises:
+            InvalidInput: The path is not valid.
+        """
+        return self.engine.roots_below(clean_path(below))
+
+
+class ArtifactRoot:
+    """An artifact root: the artifacts of one MLflow run, logged model or trace, or a store's own.
+
+    Every path may be an address, such as "data/t.csv@v2", "data/t.csv@gold", "data@c5/t.csv" or
+    "data/t.csv@2026-11-01T12:00:00Z"; a path that literally exists wins over such a reading, and the doubled "@@" is
+    always an address. `mvs.open_root` returns an artifact root.
+
+    Any method may raise what a request of the store raises: `AccessDenied`, `Unavailable`, `Damaged`. Where costs are
+    given they are requests; looking up a path or an address takes one, and one for each commit that this process has
+    not seen yet; the first look lists the log and reads its head.
+
+    Attributes:
+        engine: The root as the package itself uses it; not part of the public API.
+    """
+
+    def __init__(self, of: store.Store, engine: artifact_root.ArtifactRoot):
+        self._of = of
+        self.engine = engine
+
+    def __repr__(self) -> str:
+        return f"ArtifactRoot({self.uri!r})"
+
+    @property
+    def name(self) -> str:
+        """Its name: its path inside the store; "" is the store's own root."""
+        return self.engine.name
+
+    @property
+    def store(self) -> Store:
+        """The store it is in."""
+        return Store(self._of)
+
+    @property
+    def uri(self) -> str:
+        """Where it is, such as "versioned-s3://bucket/prefix/1/<run id>/artifacts"."""
+        return joined(self.store.uri, self.name)
+
+    def get(self, address: str) -> Version:
+        """Return the version of a file that an address leads to.
+
+        Raises:
+            NotFound: There is none; the message says what there is instead.
+            InvalidInput: The address can never lead anywhere.
+        """
+        found = self.engine.find(address)
+        if isinstance(found, Folder) or found.kind == "folder":
+            raise NotFound(f"{address!r} in {self.uri} is a folder; name a file in it, or list it.")
+        return found
+
+    def versions(self, path: str) -> list[Version]:
+        """Return all versions that a path ever had, oldest first; deleted and expired ones too (see `status`).
+
+        Raises:
+            NotFound: There never was such a file; the message says what there is instead.
+        """
+        return self.engine.versions(path) or self.engine.versions(self.get(path).path)
+
+    def history(self, path: str | None = None) -> Iterator[Commit]:
+        """Yield the commits, newest first, one request each.
+
+        Args:
+            path: Yield only those that did something to this path or below it; the others are read all the same.
+
+        Raises:
+            InvalidInput: The path is not valid.
+        """
+        commits = self.engine.history()
+        if path is None:
+            return commits
+        clean = clean_path(path)
+        return (commit for commit in commits if self._concerns(commit, clean))
+
+    def open(self, address: str) -> VersionFile:
+        """Return a file to read from: seekable, and only what is read is fetched.
+
+        Raises:
+            NotFound: There is no such file or version; the message says what there is instead.
+            InvalidInput: The address can never lead anywhere.
+        """
+        return self.engine.open(self.get(address))
+
+    def read_bytes(self, address: str) -> bytes:
+        """Return the content of a file, checked.
+
+        Raises:
+            NotFound: There is no such file or version; the message says what there is instead.
+        """
+        return self.engine.read(self.get(address))
+
+    def download(
+        self, address: str, to: str | os.PathLike[str], *, force: bool = False, progress: Progress | None = None
+    ) -> Path:
+        """Write a file or all of a folder to local files, planned as a whole; each is checked, and appears complete.
+
+        What is there already with the same content is left as it is, so a download that broke off goes on where it
+        stopped when it is called again. Interrupted, it leaves complete files only.
+
+        Args:
+            address: A file or folder; "" for everything.
+            to: For a file its local path, or an existing directory to put it into under its own name; for a folder
+                the directory that its content goes into, made where it is missing.
+            force: Replace files that are there with other content.
+            progress: Is told of the bytes that come, from any thread.
+
+        Returns:
+            The local file or directory.
+
+        Raises:
+            NotFound: There is nothing at the address; the message says what there is instead.
+            Conflict: A file is there with other content, and `force` is not set. Nothing was written.
+            InvalidInput: A directory is where a file is to go, or this disk cannot tell two of the files apart.
+            LocalStorageFailed: A local file cannot be written.
+        """
+        return downloads.download(self.engine, address, to, force=force, progress=progress)
+
+    def upload(self, source: Source, path: str = "", *, progress: Progress | None = None) -> list[Stored]:
+        """Store a file, a directory, bytes or a stream in one atomic change. Unchanged content makes no version.
+
+        One request where all is small; else packs, then the commit with index and hooks beside it.
+
+        Args:
+            source: A local file or directory (a path), bytes, or anything with `read(size)`.
+            path: The path that it gets; the content of a directory goes below it. A path that ends with "/" (or is
+                empty) is a folder, in which a local file keeps its own name.
+            progress: Is told of the bytes read, from any thread.
+
+        Returns:
+            What became of each file and empty folder.
+
+        Raises:
+            InvalidInput: There is no such file or directory, or a path is not valid.
+            SourceChanged, LocalStorageFailed: A local file cannot be read as it is. Nothing was stored.
+        """
+        items = uploads.items(source, path)
+        return self.engine.upload(items, context=self._context, progress=progress) if items else []
+
+    def delete(self, path: str) -> int:
+        """Record a path and everything below it as deleted; versions stay readable by their addresses. One request.
+
+        Returns:
+            How many paths that were.
+
+        Raises:
+            NotFound: There is nothing at the path; the message says what there is instead.
+            InvalidInput: It is the address of a version, and versions never change.
+        """
+        found = self.engine.find(path)
+        if found.path != clean_path(path):
+            raise InvalidInput(f"{path!r} is an address of {found.path!r}, and versions never change. Delete the path.")
+        return self.engine.delete(found.path, context=self._context)
+
+    def alias(self, path: str, name: str, to: str | None) -> None:
+        """Let an alias of a path stand for a version or a commit: "data/t.csv@gold" then leads there. One request.
+
+        Args:
+            path: The file or folder; "" is the root itself.
+            name: The alias, up to 64 letters, digits, "_", ".", "+" and "-".
+            to: "v2", a version; "c5", the path as of a commit; None, the alias is removed.
+
+        Raises:
+            InvalidInput: It cannot be an alias, or cannot be what one stands for.
+            NotFound: There is no such path, version, commit or (to be removed) alias.
+        """
+        if to is None and name not in self.aliases(path):
+            there = ", ".join(sorted(self.aliases(path))) or "none"
+            raise NotFound(f"{path!r} in {self.uri} has no alias {name!r} to remove; its aliases: {there}.")
+        self.engine.annotate(path, {ALIAS + name: to}, context=self._context)
+
+    def aliases(self, path: str = "") -> dict[str, str]:
+        """Return the aliases of a path: name to "v2" (a version) or "c5" (a commit)."""
+        return self.engine.log.state().aliases(clean_path(path))
+
+    def tag(self, address: str, tags: Mapping[str, str | None] | None = None, /, **more: str | None) -> None:
+        """Set tags, short texts, of the version that an address leads to, or of a folder. One request.
+
+        Args:
+            address: The version; for a plain path that is the current one.
+            tags: Names and values; None removes a tag.
+            more: The same, for names that Python can spell.
+
+        Raises:
+            NotFound: There is no such version; the message says what there is instead.
+            InvalidInput: A value is no text.
+        """
+        values = {**(tags or {}), **more}
+        for name, value in values.items():
+            if value is not None and not isinstance(value, str):
+                raise InvalidInput(f"The tag {name!r} is a text, not {value!r}; `annotate` takes other values.")
+        found = self.engine.find(address)
+        number = 0 if isinstance(found, Folder) else found.number
+        notes = {TAG + name: value for name, value in values.items()}
+        self.engine.annotate(found.path, notes, number=number, context=self._context)
+
+    def tags(self, address: str) -> dict[str, str]:
+        """Return the tags of the version that an address leads to, or of a folder.
+
+        Raises:
+            NotFound: There is no such version; the message says what there is instead.
+        """
+        found = self.engine.find(address)
+        number = 0 if isinstance(found, Folder) else found.number
+        notes = self.engine.log.state().notes(found.path, number)
+        return {key.removeprefix(TAG): value for key, value in notes.items() if key.startswith(TAG)}
+
+    def annotate(self, address: str, notes: Mapping[str, Any]) -> None:
+        """Record notes, such as a description or a data dictionary. One request.
+
+        Args:
+            address: A plain path, which is annotated as such, whatever versions it has; or the address of a version,
+                which alone is.
+            notes: Names and JSON values; None removes a note.
+
+        Raises:
+            NotFound: There is no such path or version; the message says what there is instead.
+            InvalidInput: A name or value cannot be recorded.
+        """
+        for name in notes:
+            if name.startswith((ALIAS, TAG)):
+                raise InvalidInput(f"{name!r} is no name for a note; `alias` and `tag` set aliases and tags.")
+        path, number = self._annotated(address)
+        self.engine.annotate(path, notes, number=number, context=self._context)
+
+    def annotations(self, address: str) -> dict[str, Any]:
+        """Return the notes of a path as such, or of the version whose address is given.
+
+        Raises:
+            NotFound: There is no such path or version; the message says what there is instead.
+        """
+        notes = self.engine.log.state().notes(*self._annotated(address))
+        return {key: value for key, value in notes.items() if not key.startswith((ALIAS, TAG))}
+
+    # Behind all methods that return a list, which it hides from type checkers.
+    def list(self, path: str = "", *, at: str | int | datetime | None = None, recursive: bool = False) -> list[Entry]:
+        """Return what lies directly in a folder, sorted by name; or a file as its only entry.
+
+        Args:
+            path: The folder or file, or an address of one.
+            at: List what was there then: a time (UTC: "2026-11-01T12:00:00Z", or a datetime with a time zone), a
+                commit (5 or "c5"), or an alias of the path.
+            recursive: Return all files and empty folders below it instead.
+
+        Raises:
+            NotFound: There is no such path; the message says what there is instead.
+            InvalidInput: The path or the time can never lead anywhere.
+        """
+        found = self.engine.find(path if at is None else f"{path}@@{_spec(at)}")
+        if isinstance(found, Version):
+            return [_entry(found.path.rpartition("/")[2], found.path, found)]
+        below = len(found.path) + 1 if found.path else 0
+        if recursive:
+            return [_entry(version.path[below:], version.path, version) for version in found.state.walk(found.path)]
+        children = found.state.children(found.path)
+        return [_entry(name, joined(found.path, name), version) for name, version in children]
+
+    @property
+    def _context(self) -> context.Context:
+        return context.here(self.name)
+
+    def _annotated(self, address: str) -> tuple[str, int]:
+        """Return the path and the version (0: the path as such) that notes about an address are kept with."""
+        found = self.engine.find(address)
+        if isinstance(found, Folder) or found.path == clean_path(address):
+            return found.path, 0
+        return found.path, found.number
+
+    def _concerns(self, commit: Commit, path: str) -> bool:
+        below = f"{path}/" if path else ""
+        return any(
+            entry.path == path or entry.path.startswith(below)
+            for change in commit.changes
+            for entry in self.engine.log.entries(change)
+        )
+
+
+def _entry(name: str, path: str, version: Version | None) -> Entry:
+    if version is None or version.kind == "folder":
+        return Entry(name, path, is_folder=True, size=None, version=None)
+    return Entry(name, path, is_folder=False, size=version.size, version=version)
+
+
+def _spec(at: str | int | datetime) -> str:
+    """Return how an address says when."""
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise InvalidInput(f"The time {at} has no time zone; say datetime(…, tzinfo=UTC).")
+        return at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"c{at}" if isinstance(at, int) else at

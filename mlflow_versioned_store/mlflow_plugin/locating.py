@@ -1,0 +1,87 @@
+"""Where MLflow keeps the artifacts of a run, a logged model or a registered model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from mlflow.tracking.artifact_utils import get_artifact_uri
+
+from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NotFound, Unavailable, VersionedStoreError
+from mlflow_versioned_store.roots import joined
+
+# A registered model may be a logged model, or the artifacts of a run, which MLflow then names by such a URI again.
+_STEPS_MAX = 4
+_LOGGED_MODEL = re.compile(r"(models:/m-[0-9a-f]{32})(?:/(.*))?")
+_ERRORS: dict[str, type[VersionedStoreError]] = {
+    "RESOURCE_DOES_NOT_EXIST": NotFound,
+    "NOT_FOUND": NotFound,
+    "INVALID_PARAMETER_VALUE": InvalidInput,
+    "PERMISSION_DENIED": AccessDenied,
+    "UNAUTHENTICATED": AccessDenied,
+}
+
+
+def artifact_location(uri: str) -> str:
+    """Return the location that a `runs:/` or `models:/` URI leads to, with what follows the run or the model.
+
+    MLflow's tracking server or database is asked, where MLflow is configured to look for it.
+
+    Args:
+        uri: Such as "runs:/<run id>/data/t.csv@v2", "models:/name/1", "models:/name@alias", "models:/m-<id>".
+
+    Raises:
+        NotFound: MLflow knows no such run or model.
+        InvalidInput: It is no such URI, or it leads to artifacts that only the tracking server can reach.
+        AccessDenied, Unavailable: MLflow could not be asked.
+    """
+    location = uri
+    for _ in range(_STEPS_MAX):
+        if location.startswith("runs:"):
+            location = _asked(_run_location, location)
+        elif location.startswith("models:"):
+            location = _asked(_model_location, location)
+        else:
+            break
+    if location.startswith("mlflow-artifacts:"):
+        raise InvalidInput(
+            f"{uri} is at {location}, behind MLflow's tracking server, which shows files but no versions. Use the "
+            "versioned-… URI of the server's own artifact destination, with access to it."
+        )
+    return location
+
+
+def run_location(run_id: str) -> str:
+    """Return the location of a run's artifacts.
+
+    Raises:
+        NotFound: MLflow knows no such run.
+        InvalidInput: Only the tracking server can reach its artifacts.
+        AccessDenied, Unavailable: MLflow could not be asked.
+    """
+    return artifact_location(f"runs:/{run_id}")
+
+
+def _run_location(uri: str) -> str:
+    run_id, _, path = uri.removeprefix("runs:").strip("/").partition("/")
+    return joined(get_artifact_uri(run_id), path)  # type: ignore[no-untyped-call]
+
+
+def _model_location(uri: str) -> str:
+    logged = _LOGGED_MODEL.fullmatch(uri)
+    split = ModelsArtifactRepository.split_models_uri
+    model, path = logged.groups(default="") if logged else split(uri)  # type: ignore[no-untyped-call]
+    return joined(ModelsArtifactRepository.get_underlying_uri(model), path)  # type: ignore[no-untyped-call]
+
+
+def _asked(ask: Callable[[str], Any], uri: str) -> str:
+    try:
+        return str(ask(uri))
+    except MlflowException as error:
+        kind = _ERRORS.get(error.error_code, Unavailable)
+        raise kind(
+            f"MLflow does not lead {uri} anywhere: {error.message} Check the id and the tracking URI."
+        ) from error

@@ -18,7 +18,7 @@ from mlflow_versioned_store.content.clock import HELP_SECONDS, elapsed
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
-from mlflow_versioned_store.content.scan import Stream
+from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.sightings import Sightings
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.environment import switch

@@ -107,8 +107,11 @@ class Index:
         return positions
 
     @cached_property
-    def _by_start(self) -> dict[bytes, FileRows]:
-        return {self.rows[file.first].digest: file for file in self.files}
+    def _by_start(self) -> dict[bytes, list[FileRows]]:
+        files: dict[bytes, list[FileRows]] = {}
+        for file in self.files:
+            files.setdefault(self.rows[file.first].digest, []).append(file)
+        return files
 
     def by_digest(self, digest: bytes) -> int | None:
         """Return the position of the chunk with this digest."""
@@ -149,9 +152,9 @@ class Index:
     def _ends(self) -> list[int]:
         return list(accumulate(row.raw for row in self.rows))
 
-    def by_start(self, digest: bytes) -> FileRows | None:
-        """Return a large file that starts with the chunk with this digest."""
-        return self._by_start.get(digest)
+    def by_start(self, digest: bytes) -> Sequence[FileRows]:
+        """Return the large files that start with the chunk with this digest."""
+        return self._by_start.get(digest, ())
 
 
 def encode(index: Index) -> bytes:

@@ -122,13 +122,13 @@ class Known:
                 return place
         return None
 
-    def file_from(self, digest: bytes) -> tuple[FileRows, Sequence[Placed]] | None:
-        """Return a large file that starts with the chunk with this digest, and its rows."""
-        for index in tuple(self._indexes.values()):
-            file = index.by_start(digest)
-            if file is not None:
-                return file, index.rows[file.first : file.first + file.length]
-        return None
+    def files_from(self, digest: bytes) -> list[tuple[FileRows, Sequence[Placed]]]:
+        """Return the large files that start with the chunk with this digest, and their rows."""
+        return [
+            (file, index.rows[file.first : file.first + file.length])
+            for index in tuple(self._indexes.values())
+            for file in index.by_start(digest)
+        ]
 
     def ending_alike(self, tail: int) -> Spot | None:
         """Return the only stored chunk that ends with the same 64 bytes, of the best index that has one."""

@@ -11,27 +11,21 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from io import FileIO
+from typing import TypeAlias
 
 import msgspec
 
 from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content.blocks import BLOCK_BYTES, Blocks, Stream, blocks_of_file, blocks_of_stream
 from mlflow_versioned_store.content.chunking import Chunking, Cutter
 from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
-from mlflow_versioned_store.content.foreseen import FileChangedError, Follower, Foresight, Hashing, PutOffHashing
+from mlflow_versioned_store.content.foreseen import Follower, Foresight
+from mlflow_versioned_store.content.hashing import FileChangedError, Hashing, PutOffHashing
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
-
-
-class Stream(Protocol):
-    """What can only be read on, such as a request's body."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; b"" at the end."""
-
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Stream
 
-BLOCK_BYTES = 4 << 20
 SEGMENT_BYTES = 16 << 20
 _READS_OF_A_CHANGING_FILE = 3
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -130,7 +124,7 @@ class Scanner:
             return self._in_memory(source)
         if isinstance(source, (str, os.PathLike)):
             return self._of_file(os.fspath(source))
-        return self._of_blocks(_StreamBlocks(source), Hashing())
+        return self._of_blocks(blocks_of_stream(source), Hashing())
 
     def _in_memory(self, data: bytes) -> Iterable[Chunk]:
         scanned = Scanned()
@@ -154,7 +148,7 @@ class Scanner:
                 descriptor = os.open(path, _READ_FLAGS)
                 try:
                     before = os.fstat(descriptor)
-                    yield from self._of_descriptor(descriptor, before.st_size)
+                    yield from self._of_descriptor(descriptor, before.st_size, path)
                     after = os.fstat(descriptor)
                 finally:
                     os.close(descriptor)
@@ -172,36 +166,49 @@ class Scanner:
             key=path,
         )
 
-    def _of_descriptor(self, descriptor: int, size: int) -> Iterable[Chunk]:
+    def _of_descriptor(self, descriptor: int, size: int, path: str) -> Iterable[Chunk]:
         if size > BLOCK_BYTES:
-            hashing = PutOffHashing(descriptor, self._foresight, self._digest) if self._foresight else Hashing()
-            return self._of_blocks(_FileBlocks(descriptor), hashing)
+            return self._of_large(descriptor, size, path)
         data = os.read(descriptor, size) if size else os.read(descriptor, BLOCK_BYTES)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
         self._on_read(len(data))
         return self._in_memory(data)
 
-    def _of_blocks(self, blocks: _Blocks, hashing: Hashing) -> Iterator[Chunk]:
+    def _of_large(self, descriptor: int, size: int, path: str) -> Iterator[Chunk]:
+        blocks = blocks_of_file(descriptor)
+        if self._foresight is None:
+            yield from self._of_blocks(blocks, Hashing())
+            return
+        with (
+            FileIO(path) as again,
+            contextlib.closing(PutOffHashing(again, size, self._foresight, self._digest)) as later,
+        ):
+            yield from self._of_blocks(blocks, later)
+
+    def _of_blocks(self, blocks: Blocks, hashing: Hashing) -> Iterator[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
         follower = Follower(self._foresight, self._digest)
-        final = False
-        while not final:
-            block, final = blocks.next()
-            used = 0
-            names = []
-            while (chunk := self._next_chunk(scanned, block[used:], follower, final=final)) is not None:
-                yield chunk
-                names.append((chunk.digest, len(chunk.data)))
-                used += len(chunk.data)
-            blocks.used(used)
-            scanned.size += used
-            self._on_read(used)
-            hashing.add(block[:used], names)
+        rest, final = memoryview(b""), False
+        with contextlib.closing(blocks):
+            while not final:
+                block, final = blocks.next(rest)
+                used = 0
+                names = []
+                while (chunk := self._next_chunk(scanned, block[used:], follower, final=final)) is not None:
+                    yield chunk
+                    names.append((chunk.digest, len(chunk.data)))
+                    used += len(chunk.data)
+                rest = block[used:]
+                scanned.size += used
+                self._on_read(used)
+                hashing.add(block[:used], names)
         scanned.sha256 = hashing.hexdigest()
 
     def _next_chunk(self, scanned: Scanned, data: memoryview, follower: Follower, *, final: bool) -> Chunk | None:
+        if not final and follower.awaits_more_than(len(data)):
+            return None
         if foreseen := follower.cut(data):
             end, digest, tail = foreseen
             return Chunk(scanned, data[:end], digest, tail)
@@ -214,52 +221,3 @@ class Scanner:
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))
-
-
-class _Blocks(Protocol):
-    """Bytes in blocks: the next one begins where the one before was used up to."""
-
-    def next(self) -> tuple[memoryview, bool]:
-        """Return the next block, and whether nothing comes after it."""
-
-    def used(self, size: int) -> None:
-        """Say how much of the block was used."""
-
-
-class _FileBlocks:
-    """Blocks of a regular file. What was left of a block is read again: cheaper than to carry it over."""
-
-    def __init__(self, descriptor: int):
-        self._descriptor = descriptor
-        self._offset = 0
-
-    def next(self) -> tuple[memoryview, bool]:
-        if hasattr(os, "pread"):
-            block = os.pread(self._descriptor, BLOCK_BYTES, self._offset)
-        else:
-            os.lseek(self._descriptor, self._offset, os.SEEK_SET)
-            block = os.read(self._descriptor, BLOCK_BYTES)
-        return memoryview(block), len(block) < BLOCK_BYTES
-
-    def used(self, size: int) -> None:
-        self._offset += size
-
-
-class _StreamBlocks:
-    """Blocks of a stream that can only be read on."""
-
-    def __init__(self, stream: Stream):
-        self._stream = stream
-        self._rest: Buffer = b""
-
-    def next(self) -> tuple[memoryview, bool]:
-        pieces = [self._rest]
-        size = len(self._rest)
-        while size < BLOCK_BYTES and (data := self._stream.read(BLOCK_BYTES - size)):
-            pieces.append(data)
-            size += len(data)
-        self._rest = memoryview(b"".join(pieces))
-        return self._rest, size < BLOCK_BYTES
-
-    def used(self, size: int) -> None:
-        self._rest = self._rest[size:]

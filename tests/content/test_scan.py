@@ -7,16 +7,17 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.backends.memory import open_memory
-from mlflow_versioned_store.content import scan
+from mlflow_versioned_store.content import blocks, scan
 from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.digests import tail_fingerprint
-from mlflow_versioned_store.content.foreseen import Foresight
+from mlflow_versioned_store.content.foreseen import Cursor, Foresight
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanner, Source, size_up_to
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
@@ -113,15 +114,32 @@ class Meddling:
         if change is not None:
             change(self._path)
 
-    def pread(self, descriptor: int, size: int, offset: int) -> bytes:
-        """Read, after a change."""
-        self._meddle()
-        return os.pread(descriptor, size, offset)
-
     def read(self, descriptor: int, size: int) -> bytes:
         """Read, after a change."""
         self._meddle()
         return os.read(descriptor, size)
+
+    def file(self, descriptor: int, *, closefd: bool) -> io.FileIO:
+        """Return a file that changes before each block."""
+        meddle = self._meddle
+
+        class Meddled(io.FileIO):
+            """A file in large blocks."""
+
+            def readinto(self, buffer: Any, /) -> int | None:
+                """Read, after a change where a block begins."""
+                if memoryview(buffer).nbytes == blocks.BLOCK_BYTES:
+                    meddle()
+                return super().readinto(buffer)
+
+        return Meddled(descriptor, closefd=closefd)
+
+
+def meddle(monkeypatch: pytest.MonkeyPatch, path: Path, changes: Iterator[Callable[[Path], object]]) -> None:
+    """Let a file change while it is read."""
+    meddling = Meddling(path, changes)
+    monkeypatch.setattr(scan, "os", meddling)
+    monkeypatch.setattr(blocks, "FileIO", meddling.file)
 
 
 def grow(path: Path) -> None:
@@ -168,8 +186,7 @@ def test_a_file_that_changes_once_is_read_again(
     """What is recorded and stored is the file as it is afterwards, whole."""
     path = tmp_path / "file"
     path.write_bytes(noise("changing", size))
-    meddling = Meddling(path, iter([leave, change] if size > 4 * MIB else [change]))
-    monkeypatch.setattr(scan, "os", meddling)
+    meddle(monkeypatch, path, iter([leave, change] if size > 4 * MIB else [change]))
     uploaded = store(domain_of(backend := open_memory("scan")), b"before", str(path), b"after")
     data = path.read_bytes()
     assert uploaded.files[1].sha256 == hashlib.sha256(data).hexdigest()
@@ -184,7 +201,7 @@ def test_a_file_that_never_rests_is_refused(
     """No mixture of old and new is ever stored; the error names the file."""
     path = tmp_path / "file"
     path.write_bytes(noise("restless", size))
-    monkeypatch.setattr(scan, "os", Meddling(path, iter([change] * 1000)))
+    meddle(monkeypatch, path, iter([change] * 1000))
     with pytest.raises(SourceChanged, match="file") as caught:
         store(domain_of(open_memory("scan")), str(path))
     assert caught.value.key == str(path)
@@ -195,7 +212,7 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path, monkeypatch: 
     path = tmp_path / "file"
     data = noise("replaced", 9 * MIB)
     path.write_bytes(data)
-    monkeypatch.setattr(scan, "os", Meddling(path, iter([leave, replace])))
+    meddle(monkeypatch, path, iter([leave, replace]))
     scanner, chunks = scanned(str(path))
     assert b"".join(chunk.data for chunk in chunks) == data
     assert scanner.scanned[0].sha256 == hashlib.sha256(data).hexdigest()
@@ -305,29 +322,50 @@ def test_a_known_file_that_changes_behind_its_reader_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where hashing was put off and has to be made up for, the second reading must give what the first one did."""
-    from mlflow_versioned_store.content import foreseen
-
     known = foresight(OLD)
     path = tmp_path / "file"
     path.write_bytes(OLD[:-1] + b"!")
     before = path.stat()
-    read_at = foreseen._read_at
     calls = 0
 
-    def changed(descriptor: int, size: int, offset: int) -> bytes:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
+    class Changed(io.FileIO):
+        """The file as it is read again."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            """Find other bytes than before, once."""
+            nonlocal calls
+            calls += 1
+            data = super().read(size)
+            if calls != 3:
+                return data
             with path.open("r+b") as file:
                 file.write(b"Z" * 10)
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        data = read_at(descriptor, size, offset)
-        return b"Q" + data[1:] if calls == 3 else data
+            return b"Q" + data[1:]
 
-    monkeypatch.setattr(foreseen, "_read_at", changed)
+    monkeypatch.setattr(scan, "FileIO", Changed)
     scanner, chunks = scanned(str(path), foresight=known)
     data = path.read_bytes()
     assert data.startswith(b"Z")
     assert calls > 3
     assert scanner.scanned[0].sha256 == hashlib.sha256(data).hexdigest()
     assert b"".join(chunk.data for chunk in chunks) == data
+
+
+def test_a_known_file_is_followed_across_the_ends_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its two ends are looked for: a block that ends within a chunk is no reason to lose the place."""
+    data = noise("blocks", 13 * MIB)
+    known = foresight(data)
+    looked: list[bytes] = []
+    place_after = known.place_after
+
+    def counted(digest: bytes, tail: int) -> Cursor | None:
+        looked.append(digest)
+        return place_after(digest, tail)
+
+    monkeypatch.setattr(known, "place_after", counted)
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    chunks = scanned(str(path), foresight=known)[1]
+    assert [chunk.digest for chunk in chunks] == [chunk.digest for chunk in scanned(data)[1]]
+    assert looked == [chunks[0].digest, chunks[-1].digest]

@@ -11,7 +11,7 @@ import msgspec
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.chunking import Chunking
-from mlflow_versioned_store.content.digests import digest_function
+from mlflow_versioned_store.digests import hasher_named
 from mlflow_versioned_store.errors import Damaged, Unsupported
 
 FORMAT = 1
@@ -51,7 +51,7 @@ def new_marker(location: str, digest: str) -> Marker:
     Raises:
         Unsupported: The digest algorithm is not known.
     """
-    digest_function(digest)
+    hasher_named(digest)
     return Marker(uuid.uuid4().hex, location, datetime.now(UTC).isoformat(timespec="seconds"), digest)
 
 
@@ -83,7 +83,7 @@ def decode(data: Buffer, where: str) -> Marker:
         raise Damaged(f"The marker of the store {where} is not one that any release wrote.")
     check_features(marker.needs_to_read, where, "read")
     try:
-        digest_function(marker.digest)
+        hasher_named(marker.digest)
         marker.chunking.cutter()
     except Unsupported as error:
         raise Unsupported(f"The store {where} cannot be used by this release. {error}") from error

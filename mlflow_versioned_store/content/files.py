@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mlflow_versioned_store.content.digests import Hasher, tree_hasher
+from mlflow_versioned_store.content.digests import tree_hasher
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.locations import INLINE, Extent, Packed
 from mlflow_versioned_store.content.packs import PackName, PackRef
+from mlflow_versioned_store.digests import Hasher
 
 
 class FileChunks:

@@ -11,16 +11,15 @@ Whoever wrote it may be hostile, so the limits below hold before anything is all
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import zstandard
-from blake3 import blake3
 
 from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.digests import hasher_named
 from mlflow_versioned_store.errors import Damaged, InvalidInput, Unsupported
 
 FORMAT = 1
@@ -50,16 +49,13 @@ class _Header(msgspec.Struct):
 
 
 def digest_named(name: str) -> Digest:
-    """Return the function that names bytes by the digest algorithm `name`: "blake3" or "sha256".
+    """Return the function that names the objects of a history by the digest algorithm `name`, in hex.
 
     Raises:
         Unsupported: The algorithm is unknown to this release.
     """
-    if name == "blake3":
-        return lambda data: str(blake3(data).hexdigest())
-    if name == "sha256":
-        return lambda data: hashlib.sha256(data).hexdigest()
-    raise Unsupported(f"The store names bytes by {name!r}, which this release does not know; use a newer release.")
+    hasher = hasher_named(name)
+    return lambda data: hasher(data).hexdigest()
 
 
 def seal(text: bytes, digest: Digest) -> bytes:

@@ -137,7 +137,7 @@ def from_notes(notes: dict[str, Any]) -> Settings:
 def _quotas(notes: dict[str, Any]) -> dict[str, int]:
     quotas = {name.removeprefix(QUOTA): value for name, value in notes.items() if name.startswith(QUOTA)}
     for experiment, size in quotas.items():
-        if not experiment or type(size) is not int or size <= 0:
+        if not experiment or "/" in experiment or type(size) is not int or size <= 0:
             raise Damaged(f"The setting {QUOTA}{experiment} is a number of bytes for an experiment, not {size!r:.200}.")
     return quotas
 

@@ -110,6 +110,7 @@ def test_unknown_settings_are_kept_and_ignored(store: Store) -> None:
         {"quota:1": 0},
         {"quota:1": "10G"},
         {"quota:": 10},
+        {"quota:1/run": 10},
     ],
 )
 def test_impossible_settings_are_refused(store: Store, changes: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def take_inventory(store: Store) -> Inventory:
 def find_roots(store: Store, below: str = "") -> list[str]:
     """Return the artifact roots at or below a path of the store, sorted.
 
-    One request a thousand objects of their logs.
+    One request a thousand objects of their logs, where `Store.roots_below` lists each folder: better for many roots.
     """
     folder = f"{keys.LOGS}/{keys.encode_path(below)}" if below else keys.LOGS
     roots = {keys.root_of_commit(info.key) for info in store.backend.list(folder)}

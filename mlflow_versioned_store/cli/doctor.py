@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
-
-if TYPE_CHECKING:
-    from mlflow_versioned_store.catalog.checkup import Checkup
 
 
 @_command
@@ -34,23 +31,27 @@ def command(uri: str, read_only: bool, bundle: str | None) -> None:
         found = examine(uri, write=not read_only)
     if bundle is not None:
         write_bundle(bundle, found, warnings)
-    document = {
-        "uri": uri,
-        "status": found.status,
-        "checks": [check_as_json(check) for check in found.checks],
-        "configuration": [value._asdict() for value in found.values],
-        "requests": asdict(found.requests),
-    }
-    output.show(redacted(document), lambda: _print(found))
+    # What a server answered may repeat a secret.
+    document = redacted(
+        {
+            "uri": uri,
+            "status": found.status,
+            "checks": [check_as_json(check) for check in found.checks],
+            "configuration": [value._asdict() for value in found.values],
+            "requests": asdict(found.requests),
+        }
+    )
+    output.show(document, lambda: _print(document))
     if found.status == "failed":
         raise click.exceptions.Exit(1)
 
 
-def _print(found: Checkup) -> None:
+def _print(document: dict[str, Any]) -> None:
     rows: list[tuple[str, str, str]] = []
-    for check in found.checks:
-        rows.append((check.status, check.name, " ".join(check.detail.split())))
-        rows += [("", "", f"> {check.advice}")] if check.advice else []
+    for check in document["checks"]:
+        rows.append((check["status"], check["name"], " ".join(check["detail"].split())))
+        rows += [("", "", f"> {check['advice']}")] if check["advice"] else []
     output.table([output.Column("STATUS"), output.Column("CHECK"), output.Column("FOUND")], rows)
     output.line()
-    output.table([output.Column("SETTING"), output.Column("VALUE"), output.Column("FROM", dim=True)], found.values)
+    columns = [output.Column("SETTING"), output.Column("VALUE"), output.Column("FROM", dim=True)]
+    output.table(columns, [tuple(value.values()) for value in document["configuration"]])

@@ -70,4 +70,4 @@ def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, uri: str) -> None
     ):
         told = CliRunner().invoke(main, ["doctor", *arguments])
         assert "AWS_SECRET_ACCESS_KEY" in told.stdout
-        assert "wJalrXUtnFEMI" not in told.stdout.replace(json.dumps(arguments[0]), "")
+        assert "wJalrXUtnFEMI" not in told.stdout

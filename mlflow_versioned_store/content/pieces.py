@@ -16,6 +16,8 @@ from mlflow_versioned_store.errors import Damaged
 
 BATCH_BYTES = 16 << 20
 _GROUP_BYTES = 8 << 20
+# Of a range, so much is decoded while the next comes.
+PART_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -92,12 +94,13 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
     # Frames that stand alone and are all wanted are read as they are.
     cut = [run for run in runs if not (alone and (parts is None or parts.cover(run.offset, run.stop)))]
     known = directories.load((*(run.place.pack for run in cut), *wanted.content.leans)) if cut else {}
+    least = _GROUP_BYTES if parts is None else _share(parts)
     pieces: list[Piece] = []
     for run in runs:
         if run.place.pack not in known:
             pieces.append(Piece(file, len(pieces), run.offset, run.place, run.stop - run.offset))
             continue
-        for offset, group in _groups(_frames(run, known), parts):
+        for offset, group in _groups(_frames(run, known), parts, least):
             start, last = group[0].chain[0].offset, group[-1].chain[0]
             place = FramePlace(last.pack, start, last.offset + last.size - start)
             raw = sum(frame.raw for frame in group)
@@ -106,13 +109,13 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
     return pieces
 
 
-def batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Yield pieces that are fetched together: in the order of their packs, up to 16 MiB stored or 64 MiB raw."""
+def batches(pieces: Iterable[Piece], most: int = BATCH_BYTES) -> Iterator[list[Piece]]:
+    """Yield pieces that are fetched together: in the order of their packs, up to `most` bytes stored, 4 × that raw."""
     batch: list[Piece] = []
     stored = raw = 0
     for piece in sorted(pieces, key=lambda piece: (piece.run, piece.number)):
         size = sum(place.size for place in piece.places())
-        if batch and (stored + size > BATCH_BYTES or raw + piece.raw > 4 * BATCH_BYTES):
+        if batch and (stored + size > most or raw + piece.raw > 4 * most):
             yield batch
             batch, stored, raw = [], 0, 0
         batch.append(piece)
@@ -147,14 +150,22 @@ def _frames(run: _Run, known: dict[PackName, Directory]) -> Iterator[tuple[int, 
         raise Damaged(f"The directory of the pack {key} and the commit tell different lengths.", key=key)
 
 
-def _groups(frames: Iterable[tuple[int, Frame]], parts: Parts | None) -> Iterator[tuple[int, Sequence[Frame]]]:
-    """Yield wanted frames that follow each other, up to 8 MiB, and where in the file the first belongs."""
+def _share(parts: Parts) -> int:
+    """Return the bytes of the equal shares in which parts are read."""
+    total = sum(stop - start for start, stop in parts.ranges)
+    return -(-total // max(1, round(total / PART_BYTES)))
+
+
+def _groups(
+    frames: Iterable[tuple[int, Frame]], parts: Parts | None, least: int
+) -> Iterator[tuple[int, Sequence[Frame]]]:
+    """Yield wanted frames that follow each other, hardly more than `least` bytes, and where the first belongs."""
     group: list[Frame] = []
     first = stop = 0
     for offset, frame in frames:
         if parts is not None and not parts.touch(offset, offset + frame.raw):
             continue
-        if group and (offset != stop or stop - first >= _GROUP_BYTES):
+        if group and (offset != stop or stop - first >= least):
             yield first, group
             group = []
         if not group:

@@ -134,8 +134,9 @@ class Checkup:
 def examine(uri: str, *, write: bool = True) -> Checkup:
     """Look a store over: the one that covers `uri`, or the place where one would be made.
 
-    Some 60 small requests, and what measuring the experiments costs that have a quota. What is written, below
-    `_mvs/probe/`, is removed again; where that is not allowed one tiny object stays, and servers are not tested.
+    Some 60 small requests, and what measuring the experiments costs that have a quota. What is written, where an upload
+    to `uri` would write its packs, is removed again; where that is not allowed one tiny object stays, and the server is
+    not tested.
 
     Args:
         uri: Any URI in the store.

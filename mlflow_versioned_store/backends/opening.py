@@ -65,8 +65,7 @@ def parse(uri: str) -> tuple[str, str, str]:
     found = _URI.fullmatch(uri)
     kind = found["kind"].lower() if found else ""
     if found is None or kind not in _KINDS:
-        kinds = ", ".join(f"versioned-{kind}://" for kind in _KINDS)
-        raise InvalidInput(f"{uri!r} is no URI of a versioned store. They begin with {kinds}.")
+        raise InvalidInput(f"{uri!r} is no URI of a versioned store. {_what_to_write(uri)}")
     container, path = found["container"] or "", found["path"]
     if "?" in path or (path and not path.startswith("/")):
         raise InvalidInput(f"{uri!r} has a query or fragment, which means nothing here. Write versions as path@v2.")
@@ -82,6 +81,15 @@ def parse(uri: str) -> tuple[str, str, str]:
     elif not container and kind != "memory":
         raise InvalidInput(f"{uri!r} names no bucket or container.")
     return kind, container, "/".join(parts)
+
+
+def _what_to_write(uri: str) -> str:
+    scheme, mark, _ = uri.partition("://")
+    if mark and scheme.lower() in _KINDS:
+        return f"Write versioned-{uri}."
+    if not mark and ":" not in uri:
+        return f"Write versioned-file://{os.path.abspath(uri)} for a local path."
+    return f"They begin with {', '.join(f'versioned-{kind}://' for kind in _KINDS)}."
 
 
 def _normal(parts: list[str], uri: str) -> list[str]:

@@ -54,7 +54,8 @@ class Failure(click.ClickException):
 
     def __init__(self, error: VersionedStoreError, context: click.Context):
         super().__init__(str(error))
-        self.exit_code = next(code for kind, code in _CODES if isinstance(error, kind))
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the instance
         self._error = error
         self._as_json = output.wants_json(context)
         self._verbose = output.is_verbose(context)

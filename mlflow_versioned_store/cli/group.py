@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -16,6 +17,8 @@ from mlflow_versioned_store.errors import VersionedStoreError
 
 # What `mvs --help` lists. A command is the `command` of the module of its name.
 SECTIONS: Mapping[str, Sequence[str]] = {
+    "Versions": ("ls", "versions", "log", "cat", "get", "diff"),
+    "Changes": ("put", "rm", "restore", "alias", "tag", "annotate"),
     "Stores": ("init", "info", "stats", "settings", "doctor", "orphans"),
     "This machine": ("cache", "completion"),
 }
@@ -47,6 +50,12 @@ class Commands(click.Group):
         del ctx
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # A name that the terminal's encoding lacks is shown as an escape, and ends no command.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR"):

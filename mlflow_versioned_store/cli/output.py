@@ -19,7 +19,8 @@ import click
 _JSON = "mlflow_versioned_store.json"
 _VERBOSE = "mlflow_versioned_store.verbose"
 _GAP = "  "
-_STEP = 1000
+_LINES_AT_ONCE = 1000
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 # Control characters, and what reorders or hides the text around it.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -60,8 +61,8 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: b
         click.echo(_line(columns, titles, widths, shown, dim=True))
     if not _is_colored():
         columns = [Column(column.title, column.align) for column in columns]
-    for start in range(0, len(cells), _STEP):
-        lines = (_line(columns, row, widths, shown) for row in cells[start : start + _STEP])
+    for start in range(0, len(cells), _LINES_AT_ONCE):
+        lines = (_line(columns, row, widths, shown) for row in cells[start : start + _LINES_AT_ONCE])
         click.echo("\n".join(lines))
 
 
@@ -121,15 +122,12 @@ def clean(text: str) -> str:
 
 
 def size(count: int) -> str:
-    """Return bytes as people read them: "532 B", "1.2 MB" (units of 1000)."""
-    if count < _STEP:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        value /= _STEP
-        if value < _STEP - 0.5 or unit == "PB":
-            break
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+    """Return bytes as people read them, to three digits: "532 B", "1.18 MiB" (units of 1024)."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def moment(time: datetime | int) -> str:

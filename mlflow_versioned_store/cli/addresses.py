@@ -1,0 +1,96 @@
+"""What addresses on the command line lead to, and how what they lead to is written down for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlflow_versioned_store.cli import output
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.api.stores import ArtifactRoot
+    from mlflow_versioned_store.artifact_root import Stored
+    from mlflow_versioned_store.history.versions import Version
+    from mlflow_versioned_store.store import Store
+    from mlflow_versioned_store.tree import Tree
+
+
+def locate(address: str, *, create: bool = False) -> tuple[ArtifactRoot, str]:
+    """Return the artifact root that an address leads to, and the path or address inside it.
+
+    Args:
+        address: As for `mvs.locate`; also "…/artifacts@c5", a whole root as of a commit.
+        create: Make a store where there is none.
+    """
+    import mlflow_versioned_store as mvs
+    from mlflow_versioned_store.roots import place
+
+    above, mark, spec = address.partition("/artifacts@")
+    if mark and not place(f"{above}/artifacts").path:
+        address = f"{above}/artifacts/@{spec}"
+    return mvs.locate(address, create=create)
+
+
+def open_tree(address: str) -> tuple[Store, Tree, str]:
+    """Return the store that covers an address, all that is at or below the address, and its path inside the store."""
+    from mlflow_versioned_store.roots import joined
+    from mlflow_versioned_store.tree import Tree
+
+    root, inside = locate(address)
+    store, path = root.store.engine, joined(root.name, inside)
+    return store, Tree(store, path), path
+
+
+def uri_of(store: Store, *parts: str) -> str:
+    """Return the URI of a path of a store, given in parts."""
+    from mlflow_versioned_store.roots import joined
+
+    return joined(f"versioned-{store.location}", *parts)
+
+
+def document_of(store: Store, root: str, version: Version) -> dict[str, Any]:
+    """Return a version as JSON values; `address` leads to it for ever.
+
+    Args:
+        store: The store.
+        root: The name of its artifact root.
+        version: The version.
+    """
+    from mlflow_versioned_store.history.addresses import format_address
+
+    return {
+        "address": format_address(uri_of(store, root, version.path), version.number),
+        "path": version.path,
+        "version": version.number,
+        "size": version.size,
+        "sha256": version.sha256,
+        "time": output.iso(version.time),
+        "commit": version.commit,
+        "status": version.status,
+    }
+
+
+def show_stored(root: ArtifactRoot, stored: list[Stored]) -> None:
+    """Print what became of items that were stored: the address of each, its size, and whether it was there already."""
+    from mlflow_versioned_store.history.addresses import format_address
+
+    files = [(one, format_address(one.path, one.version)) for one in stored if one.version]
+    output.show(
+        {
+            "root": root.uri,
+            "stored": [
+                {
+                    "address": f"{root.uri}/{address}",
+                    "path": one.path,
+                    "version": one.version,
+                    "size": one.size,
+                    "unchanged": one.unchanged,
+                }
+                for one, address in files
+            ],
+        },
+        lambda: output.table(
+            [output.Column("", "right"), output.Column("", dim=True), output.Column("")],
+            [(output.size(one.size), "unchanged" if one.unchanged else "stored", address) for one, address in files],
+            header=False,
+        ),
+    )

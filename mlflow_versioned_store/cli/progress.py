@@ -1,0 +1,58 @@
+"""Progress bars of transfers, on a terminal's stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlflow_versioned_store.cli import output
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from mlflow_versioned_store.artifact_root import Progress
+
+
+class _Bar:
+    """One bar, moved on from any thread."""
+
+    def __init__(self, bars: Bars, task: TaskID):
+        self._bars = bars
+        self._task = task
+
+    def add(self, size: int, /) -> None:
+        self._bars.advance(self._task, size)
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def transfer(title: str, total: int | None) -> Iterator[Progress | None]:
+    """Show a bar while the block runs, and remove it at its end; nothing where nobody looks.
+
+    Args:
+        title: What is moved.
+        total: Its bytes, where that is known.
+    """
+    if output.wants_json() or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Bar(bars, bars.add_task(output.clean(title), total=total))

@@ -1,0 +1,39 @@
+"""`mvs put`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from mlflow_versioned_store.cli.addresses import locate, show_stored
+from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.cli.progress import transfer
+
+
+@_command
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("uri")
+def command(sources: tuple[str, ...], uri: str) -> None:
+    """Store local files and directories in one commit; "-" is the standard input.
+
+    A file becomes URI; where URI ends with "/", is an artifact root, or there are several sources, it goes there under
+    its own name. The content of a directory goes below URI. What is current already makes no new version. Where there
+    is no store yet, one is made.
+    """
+    from mlflow_versioned_store.api.uploads import items
+    from mlflow_versioned_store.context import here
+    from mlflow_versioned_store.roots import joined
+
+    root, path = locate(uri, create=True)
+    if uri.endswith("/") or len(sources) > 1:
+        path = f"{path}/"
+    wanted = []
+    for source in sources:
+        wanted += items(sys.stdin.buffer if source == "-" else source, path)
+    local = [item.source for item in wanted if isinstance(item.source, str)]
+    size = sum(map(os.path.getsize, local)) if len(local) == len(wanted) else None
+    with transfer(joined(root.name, path).rstrip("/").rpartition("/")[2], size) as progress:
+        stored = root.engine.upload(wanted, context=here(root.name), progress=progress) if wanted else []
+    show_stored(root, stored)

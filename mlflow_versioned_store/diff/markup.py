@@ -16,7 +16,7 @@ class Markup(str):
 
 
 Content: TypeAlias = "str | Markup | Iterable[Content]"
-_VOID = frozenset({"img", "meta", "col", "rect"})
+_VOID = frozenset({"img", "meta"})
 
 
 def tag(name: str, /, *content: Content, **attributes: str | float) -> Markup:

@@ -117,7 +117,9 @@ def _arrays(diff: ArraysDiff) -> Markup:
     rows = []
     for array in diff.shown:
         a, b, how = facts.of_array(array)
-        rows.append(tag("tr", _kind(array.kind), tag("td", tag("code", array.name)), _value(a), _value(b), tag("td", how)))
+        rows.append(
+            tag("tr", _kind(array.kind), tag("td", tag("code", array.name)), _value(a), _value(b), tag("td", how))
+        )
     left = diff.added + diff.removed + diff.changed - len(rows)
     return joined(tag("h2", "Arrays"), _table(("", "array", "old", "new", "elements"), rows), _more(left))
 

@@ -20,6 +20,12 @@ _VALUE_CHARACTERS_MAX = 200
 # Rows that differ are gathered in memory, while the statistics are made, up to this; else read once more.
 _GATHERED_BYTES_MAX = 64 << 20
 _SIDES = ("a", "b")
+# Which pairs are of a kind, in the order in which kinds are shown.
+_KINDS: dict[RowKind, str] = {
+    "changed": "ha IS NOT NULL AND hb IS NOT NULL",
+    "removed": "hb IS NULL",
+    "added": "ha IS NULL",
+}
 # No column is called so.
 _ROW = '"a whole row"'
 
@@ -108,7 +114,7 @@ class _Matching:
     """Matches rows in tables that DuckDB keeps.
 
     These are `a`, `b` (the hash of each row, in their order), `a_wanted`, `b_wanted` (hashes of rows that differ),
-    `a_odd`, `b_odd` (the rows behind them, each once) and `pairs` (rows that differ, side by side).
+    `a_odd`, `b_odd` (the rows behind them, each once) and `pairs` (the hashes of rows that differ, side by side).
     """
 
     def __init__(self, db: Sql, columns: Columns, sizes: tuple[int, int], aggregates: Sequence[list[str]]):
@@ -165,12 +171,13 @@ class _Matching:
             self._db.keep(
                 f"{name}_left",
                 f"SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY h) AS turn FROM "
-                f"(SELECT {name}_odd.*, unnest(range(copies)) FROM {name}_odd JOIN {name}_wanted USING (h))",
+                f"(SELECT {keys}, h, unnest(range(copies)) FROM {name}_odd JOIN {name}_wanted USING (h))",
             )
         equal = " AND ".join(f"a.c{at} IS NOT DISTINCT FROM b.c{at}" for at in key)
+        either = ", ".join(f"coalesce(a.c{at}, b.c{at}) AS c{at}" for at in key)
         self._db.keep(
             "pairs",
-            f"SELECT NULL::BIGINT AS position, a.h AS ha, b.h AS hb, {self._both()} "
+            f"SELECT NULL::BIGINT AS position, {either}, a.h AS ha, b.h AS hb "
             f"FROM a_left a FULL JOIN b_left b ON {equal} AND a.turn = b.turn",
         )
         return found
@@ -184,26 +191,16 @@ class _Matching:
         )
 
     def _pair_by_position(self) -> tuple[Sequence[Any], Sequence[Any]]:
-        self._db.keep("places", _PLACES)
+        self._db.keep("pairs", _PLACES)
         for name in _SIDES:
             self._db.keep(
                 f"{name}_wanted",
-                f"SELECT h, count(*) AS occurrences FROM {name} WHERE h IN (SELECT h{name} FROM places) GROUP BY h",
+                f"SELECT h, count(*) AS occurrences FROM {name} WHERE h IN (SELECT h{name} FROM pairs) GROUP BY h",
             )
-        found = self._read_odd()
-        self._db.keep(
-            "pairs",
-            f"SELECT position, ha, hb, {self._both()} "
-            "FROM places LEFT JOIN a_odd a ON ha = a.h LEFT JOIN b_odd b ON hb = b.h",
-        )
-        return found
-
-    def _both(self) -> str:
-        values = [f"{name}.c{at} AS {name}{at}" for name in _SIDES for at in range(self._width)]
-        return ", ".join(values) or "0"
+        return self._read_odd()
 
     def _read_odd(self) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Keep the rows behind the hashes in `odd`, each once; return the aggregates of both files."""
+        """Keep the rows behind the hashes that are wanted, each once; return the aggregates of both files."""
         a, b = (self._read_odd_of(side) for side in (0, 1))
         return a, b
 
@@ -212,49 +209,59 @@ class _Matching:
         aggregates = ", ".join(f"{one} AS s{at}" for at, one in enumerate(self._aggregates[side] or ["0"]))
         values = ", ".join(f"{value} AS c{at}" for at, value in enumerate(self._columns.values(side)))
         is_odd = f"{self._hash(side)} IN (SELECT h FROM {name}_wanted)"
-        once = f"SELECT DISTINCT ON (h) * FROM (SELECT {self._hash(side)} AS h, {values or '0'} FROM"
-        occurrences = self._db.row(f"SELECT coalesce(sum(occurrences), 0) FROM {name}_wanted")[0]
-        if occurrences * self._sizes[side] <= _GATHERED_BYTES_MAX * self._counts[side]:
+        hashes, rows = self._db.row(f"SELECT count(*), coalesce(sum(occurrences), 0) FROM {name}_wanted")
+        distinct = "DISTINCT" if rows > hashes else ""
+        once = f"SELECT {distinct} {self._hash(side)} AS h, {values or '0'} FROM"
+        if rows * self._sizes[side] <= _GATHERED_BYTES_MAX * self._counts[side]:
             gathered = f"SELECT {aggregates}, list({_ROW}) FILTER ({is_odd}) AS found FROM {relation} {_ROW}"
             self._db.keep("gathered", gathered)
-            self._db.keep(f"{name}_odd", f"{once} (SELECT unnest(found, max_depth := 2) FROM gathered))")
+            self._db.keep(f"{name}_odd", f"{once} (SELECT unnest(found, max_depth := 2) FROM gathered)")
             return self._db.row("SELECT * EXCLUDE (found) FROM gathered")
-        self._db.keep(f"{name}_odd", f"{once} {relation} WHERE {is_odd})")
+        self._db.keep(f"{name}_odd", f"{once} {relation} WHERE {is_odd}")
         return self._db.row(f"SELECT {aggregates} FROM {relation}")
 
     def _diff(self, key: list[int]) -> RowDiff:
-        differ = "".join(
-            f", count(*) FILTER (ha IS NOT NULL AND hb IS NOT NULL AND a{at} IS DISTINCT FROM b{at})"
-            for at in range(self._width)
-        )
-        added, removed, pairs, *changed = self._db.row(
-            f"SELECT count(*) FILTER (ha IS NULL), count(*) FILTER (hb IS NULL), count(*){differ} FROM pairs"
+        added, removed, pairs = self._db.row(
+            "SELECT count(*) FILTER (ha IS NULL), count(*) FILTER (hb IS NULL), count(*) FROM pairs"
         )
         names = tuple(pair.b for pair in self._columns.pairs)
-        shown = (*self._shown("changed", key), *self._shown("removed", key), *self._shown("added", key))
+        order = ", ".join(f"pairs.c{at}" for at in key) or "position"
+        shown = [row for kind in _KINDS for row in self._shown(kind, order)]
         return RowDiff(
-            tuple(names[at] for at in key), added, removed, pairs - added - removed, names, tuple(changed), shown
+            key=tuple(names[at] for at in key),
+            added=added,
+            removed=removed,
+            changed=pairs - added - removed,
+            names=names,
+            changed_by_column=self._changed_by_column() if pairs > added + removed else (0,) * self._width,
+            shown=tuple(shown),
         )
 
-    def _shown(self, kind: RowKind, key: list[int]) -> list[RowChange]:
-        values = [
-            f"left(CAST({name}{at} AS {TEXT}), {_VALUE_CHARACTERS_MAX})" for name in _SIDES for at in range(self._width)
-        ]
-        condition = {
-            "added": "ha IS NULL",
-            "removed": "hb IS NULL",
-            "changed": "ha IS NOT NULL AND hb IS NOT NULL",
-        }[kind]
-        order = ", ".join([f"{'b' if kind == 'added' else 'a'}{at}" for at in key] or ["position"])
-        query = f"SELECT {', '.join(['position', *values])} FROM pairs WHERE {condition} ORDER BY {order}"
+    def _changed_by_column(self) -> tuple[int, ...]:
+        # One join after the other: both at once would hold both tables.
+        self._db.keep("a_changed", "SELECT hb AS other, a_odd.* FROM pairs JOIN a_odd ON ha = h WHERE hb IS NOT NULL")
+        differ = ", ".join(f"count(*) FILTER (a.c{at} IS DISTINCT FROM b.c{at})" for at in range(self._width))
+        return self._db.row(f"SELECT {differ} FROM a_changed a JOIN b_odd b ON other = b.h")
+
+    def _shown(self, kind: RowKind, order: str) -> list[RowChange]:
+        first = f"(SELECT * FROM pairs WHERE {_KINDS[kind]} ORDER BY {order} LIMIT {_SHOWN_ROWS_MAX}) AS pairs"
+        values = ", ".join(
+            f"left(CAST({name}_odd.c{at} AS {TEXT}), {_VALUE_CHARACTERS_MAX})"
+            for name in _SIDES
+            for at in range(self._width)
+        )
+        found = self._db.rows(
+            f"SELECT position, ha, hb, {values} FROM {first} LEFT JOIN a_odd ON ha = a_odd.h "
+            f"LEFT JOIN b_odd ON hb = b_odd.h ORDER BY {order}"
+        )
         return [
             RowChange(
                 kind,
                 position,
-                None if kind == "added" else tuple(found[: self._width]),
-                None if kind == "removed" else tuple(found[self._width :]),
+                None if ha is None else tuple(row[: self._width]),
+                None if hb is None else tuple(row[self._width :]),
             )
-            for position, *found in self._db.rows(f"{query} LIMIT {_SHOWN_ROWS_MAX}")
+            for position, ha, hb, *row in found
         ]
 
 

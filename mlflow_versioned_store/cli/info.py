@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import open_tree
 from mlflow_versioned_store.cli.command import command as _command
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ def command(uri: str) -> None:
     """
     from mlflow_versioned_store.catalog.inventory import take_inventory
     from mlflow_versioned_store.settings import read_settings
-    from mlflow_versioned_store.store import open_store
 
-    store, _ = open_store(uri)
+    store, _, _ = open_tree(uri)
     settings = read_settings(store.settings_log)
     found = take_inventory(store)
     output.show(_document(store, settings, found), lambda: _print(store, settings, found))

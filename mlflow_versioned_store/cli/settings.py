@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import open_tree
 from mlflow_versioned_store.cli.command import command as _command
 
 
@@ -22,10 +23,9 @@ def command(uri: str, changes: tuple[str, ...]) -> None:
     from mlflow_versioned_store.catalog.configuration import settings_in_words
     from mlflow_versioned_store.context import here
     from mlflow_versioned_store.settings import change_settings, parse_setting, read_settings
-    from mlflow_versioned_store.store import open_store
 
     parsed = dict(map(parse_setting, changes))
-    store, _ = open_store(uri)
+    store, _, _ = open_tree(uri)
     log = store.settings_log
     settings = change_settings(log, parsed, here("").who()) if parsed else read_settings(log)
     words = settings_in_words(settings, log.state(refresh=False).notes(""))

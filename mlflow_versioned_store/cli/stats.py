@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import open_tree
 from mlflow_versioned_store.cli.command import command as _command
 
 if TYPE_CHECKING:
@@ -41,9 +42,8 @@ def command(uri: str, by: Level | None) -> None:
     from mlflow_versioned_store.catalog import quotas
     from mlflow_versioned_store.catalog.usage import measure
     from mlflow_versioned_store.settings import read_settings
-    from mlflow_versioned_store.store import open_store
 
-    store, inside = open_store(uri)
+    store, _, inside = open_tree(uri)
     place = store.place(inside)
     by = by or ("experiment" if not inside else "path" if place.root else "run")
     whole = measure(store, by=by)

@@ -16,6 +16,7 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import create_store
 from tests.engine.uploads import noise
+from tests.servers.tracking import Tracking
 
 ROOTS = [f"1/{'a' * 32}/artifacts", f"1/{'b' * 32}/artifacts", f"2/{'a' * 32}/artifacts"]
 
@@ -69,6 +70,13 @@ def test_part_of_a_store_knows_what_others_share(uri: str) -> None:
     (run,) = stats(f"{uri}/{ROOTS[0]}", "--by", "run")["groups"]
     assert run in stats(uri, "--by", "run")["groups"]
     assert 100_000 <= run["exclusive"] < 102_000
+
+
+def test_a_run_is_found_through_mlflow(tracking: Tracking, tmp_path: Path) -> None:
+    """A run or a model may be named as MLflow names it."""
+    run = tracking.new_run(f"versioned-file://{tmp_path}/other")
+    tracking.client.log_text(run, "text", "d/a.txt")
+    assert names(stats(f"runs:/{run}")) == [f"{run}/artifacts/d/a.txt"]
 
 
 def test_people_read_a_table(uri: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 MIB = 1 << 20
 RANDOM_BYTES = 512 * MIB
 CSV_ROWS = 886_000
+PARQUET_ROWS = 8 << 20
 SMALL_FILES = 10_000
 SMALL_FOLDERS = 20
 SERVER_FILES = 300
@@ -66,6 +67,22 @@ class Data:
             write_rows(path, rows)
 
         return self._once("churn" + "".join(f"-{seed}" for seed in edits) + ".csv", make)
+
+    def parquet(self, rows: int = PARQUET_ROWS) -> Path:
+        """A Parquet table of 16 columns of random numbers, 1 GiB, in row groups of 1 Mi rows."""
+
+        def make(path: Path) -> None:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            random = np.random.default_rng(11)
+            columns = [f"c{number:02d}" for number in range(16)]
+            with pq.ParquetWriter(path, pa.schema([(name, pa.float64()) for name in columns])) as writer:
+                for start in range(0, rows, MIB):
+                    count = min(MIB, rows - start)
+                    writer.write_table(pa.table({name: random.normal(size=count) for name in columns}))
+
+        return self._once(f"table-{rows}.parquet", make)
 
     def small_files(self, count: int = SMALL_FILES, seed: int = 3) -> Path:
         """A directory of random files of 0.5 to 8 KB in 20 folders."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.data import MIB, RANDOM_BYTES, SERVER_FILES, Data, size_of
+from benchmarks.data import MIB, PARQUET_ROWS, RANDOM_BYTES, SERVER_FILES, Data, size_of
 
 GIB = 1024 * MIB
 MEMORY_MAX = 350 * MIB
@@ -25,7 +25,9 @@ class Line:
         stored: bytes that may be added to the bucket.
         requests: all requests that may be made.
         writes: PUT and LIST requests that may be made.
+        sent: how many times the bytes that stock reads may be read.
         seconds: what ours may take.
+        memory: bytes of memory that may be used over idle.
         multiple: what may be how many times that of another line: (field of the measurement, that line, factor).
     """
 
@@ -36,7 +38,9 @@ class Line:
     stored: float | None = None
     requests: float | None = None
     writes: float | None = None
+    sent: float | None = None
     seconds: float | None = None
+    memory: float = MEMORY_MAX
     multiple: tuple[str, str, float] | None = None
 
 
@@ -181,6 +185,18 @@ def _versions(inputs: Data) -> list[Step]:
     ]
 
 
+def _reading(inputs: Data) -> list[Step]:
+    table = inputs.parquet()
+    name, size = f"data/{table.name}", size_of(table)
+    return [
+        _store(inputs),
+        _file(None, table, table.name),
+        Step("read-column", "read_column", {"name": name, "column": "c07", "rows": PARQUET_ROWS}),
+        Step("read-whole", "read_whole", {"name": name, "size": size}),
+        Step("read-on", "read_on", {"name": name, "size": size}),
+    ]
+
+
 def _memory_file(inputs: Data) -> list[Step]:
     file = inputs.random(4 * GIB, seed=9)
     return [_file("memory-file-up", file, "big.bin"), _down("memory-file-down", "big.bin", size_of(file))]
@@ -238,6 +254,9 @@ LINES = (
     Line("versions-log-more", "… edited 99 times", multiple=("stored", "versions-log-first", 5)),
     Line("versions-first", "… download of version 1"),
     Line("versions-last", "… download of version 100", multiple=("seconds", "versions-first", 2.5)),
+    Line("read-column", "one of 16 columns of a 1 GiB Parquet file, by pyarrow", 1 / 1.3, sent=1.3),
+    Line("read-whole", "all of it by `open().read()`", 0.8, memory=1.4 * GIB),
+    Line("read-on", "… by `read(1 MiB)` after `read(1 MiB)`", 0.8),
     Line("memory-file-up", "a 4 GiB file up"),
     Line("memory-file-down", "… down"),
     Line("memory-threads-up", "16 threads, 1 GiB each, up"),
@@ -279,6 +298,7 @@ SCENARIOS = (
         sides=("ours",),
         by_request=True,
     ),
+    Scenario("reading", ("read-column", "read-whole", "read-on"), _reading, by_request=True),
     Scenario("memory-file", ("memory-file-up", "memory-file-down"), _memory_file, by_request=True),
     Scenario("memory-threads", ("memory-threads-up", "memory-threads-down"), _memory_threads, by_request=True),
     Scenario(

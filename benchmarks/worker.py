@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data
+from benchmarks import data, reading
 from benchmarks.memory import Peak
 from benchmarks.order import READY, SECONDS_MAX
 
@@ -225,6 +225,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "list_folder": list_folder,
     "log_by_threads": log_by_threads,
     "log_edits": log_edits,
+    **reading.OPERATIONS,
 }
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
-from mlflow_versioned_store.content.locations import IndexName
+from mlflow_versioned_store.content.locations import IndexName, Native, Reference
 from mlflow_versioned_store.content.parts import Range
 from mlflow_versioned_store.content.scan import Source, size_up_to
 from mlflow_versioned_store.content.sharing import Sharing, sharing
@@ -22,9 +23,13 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
 from mlflow_versioned_store.history.addresses import resolve
 from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.history.numbering import Appended
 from mlflow_versioned_store.history.records import Commit, Draft, DraftEntry, Operation
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.native.patterns import compiled
+from mlflow_versioned_store.native.root import NativeRoot
+from mlflow_versioned_store.native.uploading import Committed
 from mlflow_versioned_store.reading import VersionReader
 from mlflow_versioned_store.roots import clean_path
 from mlflow_versioned_store.settings import Settings, staging_from_environment
@@ -82,6 +87,29 @@ class Folder(NamedTuple):
     state: State
 
 
+class Recorded(NamedTuple):
+    """A version to make of an object that exists already.
+
+    Args:
+        path: Its path.
+        size: Its bytes.
+        location: The object: of the store (`Native`) or elsewhere (`Reference`).
+        sha256: Its SHA-256, hex; "" where nobody has read it. Such a version is never unchanged.
+        note: What else belongs to it.
+    """
+
+    path: str
+    size: int
+    location: Native | Reference
+    sha256: str = ""
+    note: dict[str, Any] | None = None
+
+    def entry(self) -> DraftEntry:
+        """Return it as a change records it."""
+        path, at = clean_path(self.path), locations.encode_location(self.location)
+        return DraftEntry(path, "file", self.size, self.sha256, at, note=self.note)
+
+
 class Progress(Protocol):
     """Is told of bytes as they move, from any thread."""
 
@@ -94,6 +122,10 @@ class Progress(Protocol):
 
 class _Store(Protocol):
     """What a root asks of the store it is in."""
+
+    @property
+    def id(self) -> str:
+        """The store's own id."""
 
     @property
     def backend(self) -> Backend:
@@ -127,6 +159,7 @@ class ArtifactRoot:
         self.name = name
         self._log = log
         self._reading = VersionReader(store.backend, store.reader, store.recent, log)
+        self._native = NativeRoot(store.backend, store.id, log)
 
     @property
     def log(self) -> Log:
@@ -150,28 +183,53 @@ class ArtifactRoot:
             VersionedStoreError: The store refused or failed; nothing is visible of the change.
         """
         paths = _checked_paths(items)
-        sources = [item.source for item in items if item.source is not None]
-        uploaded = upload(
-            self._store.domain(self.name),
-            sources,
-            hints=self._hints(sources, paths),
-            on_read=progress.add if progress else None,
-            staging=self._staging(context),
-        )
-        contents = iter(uploaded.files)
-        entries = tuple(
-            DraftEntry(path, "folder") if item.source is None else _entry(path, next(contents))
-            for item, path in zip(items, paths, strict=True)
-        )
-        draft = _draft("upload", context, entries, uploaded.content, uploaded.frames)
+        files = {path: item.source for path, item in zip(paths, items, strict=True) if item.source is not None}
+        count = progress.add if progress else ignore
+        domain, change = self._store.domain(self.name), uuid.uuid4().hex
+        native = self._native.upload(self._natively(files), domain, change, count)
+        packed = {path: native.packed.get(path, source) for path, source in files.items() if path not in native.made}
+        sources = list(packed.values())
+        hints = self._hints(sources, list(packed))
+        uploaded = upload(domain, sources, hints=hints, on_read=count, staging=self._staging(context))
+        contents = native.contents | dict(zip(packed, uploaded.files, strict=True))
+        entries = tuple(_entry(path, contents[path]) if path in files else DraftEntry(path, "folder") for path in paths)
+        draft = replace(_draft("upload", context, entries, uploaded.content, uploaded.frames), id=change)
         try:
             (appended,) = self._log.append([draft])
         finally:
             uploaded.settle()
-        return [
-            Stored(path, version.number if version else 0, same, entry.size)
-            for path, entry, version, same in zip(paths, entries, appended.versions, appended.unchanged, strict=True)
-        ]
+        stored = _stored(entries, appended)
+        committed = {one.path: Committed(one.version, one.unchanged) for one in stored}
+        self._native.committed(native, committed, change, context.run_id or "")
+        return stored
+
+    def record(
+        self, versions: Sequence[Recorded], *, context: Context, operation: Operation = "upload"
+    ) -> list[Stored]:
+        """Make versions of objects that exist already, in one atomic change; no bytes are read or moved. One request.
+
+        Args:
+            versions: In their order; of one path there may be several.
+            context: Who makes the change, and for which run.
+            operation: "upload" or "restore".
+
+        Raises:
+            InvalidInput: A path, size, digest or note cannot be written.
+        """
+        entries = tuple(one.entry() for one in versions)
+        (appended,) = self._log.append([_draft(operation, context, entries)])
+        return _stored(entries, appended)
+
+    def settle(self) -> int:
+        """Let plain readers of native keys get the newest committed versions, and nothing where they were deleted.
+
+        Uploads and deletions do it by themselves; this mends what a crash or a refusal left behind. What somebody else
+        wrote stays as it is. One request a commit, and one for each path that was ever native.
+
+        Returns:
+            How many keys were wrong.
+        """
+        return self._native.settle(self._log.state().all_versions(), uuid.uuid4().hex)
 
     def delete(self, path: str = "", *, context: Context) -> int:
         """Record a path and everything below it as deleted; versions stay readable by their addresses.
@@ -186,7 +244,10 @@ class ArtifactRoot:
         state = self._log.state()
         if not (state.has_folder(clean) if clean else next(state.below(""), None)) and not state.get(clean):
             return 0
-        (appended,) = self._log.append([_draft("delete", context, (DraftEntry(clean, "folder"),))])
+        draft = _draft("delete", context, (DraftEntry(clean, "folder"),))
+        (appended,) = self._log.append([draft])
+        if self._store.settings.native:
+            self._native.deleted(appended.deleted, draft.id)
         return len(appended.deleted)
 
     def annotate(self, path: str, notes: Mapping[str, Any], *, number: int = 0, context: Context) -> None:
@@ -293,6 +354,19 @@ class ArtifactRoot:
         clipped = [(min(start, version.size), min(stop, version.size)) for start, stop in ranges]
         return self._reading.read_ranges(version, clipped)
 
+    def location(self, version: Version) -> locations.Location:
+        """Return where the bytes of a version are. At most one request.
+
+        Raises:
+            Damaged: Its commit does not say.
+        """
+        return self._reading.location(version)
+
+    @property
+    def store_location(self) -> str:
+        """Where its store is, such as "s3://bucket/prefix"."""
+        return self._store.backend.location
+
     def open(self, version: Version) -> VersionFile:
         """Return a version as a file to read from. No request yet."""
         return VersionFile(self._reading, version)
@@ -310,6 +384,10 @@ class ArtifactRoot:
         """
         new, old = self._reading.packed(version), other._reading.packed(other_version)
         return sharing(old, new, self._store.reader.directories) if old and new else None
+
+    def _natively(self, files: Mapping[str, Source]) -> dict[str, Source]:
+        patterns = compiled(self._store.settings.native)
+        return {path: source for path, source in files.items() if patterns.fullmatch(path)}
 
     def _hints(self, sources: Sequence[Source], paths: Sequence[str]) -> list[IndexName]:
         """Return the indexes of the current versions of `paths`: where new content most likely comes from."""
@@ -348,6 +426,13 @@ def _draft(
     return Draft(
         uuid.uuid4().hex, operation, entries, content or {}, frames, who=context.who(), context=context.mlflow()
     )
+
+
+def _stored(entries: Sequence[DraftEntry], appended: Appended) -> list[Stored]:
+    return [
+        Stored(entry.path, version.number if version else 0, same, entry.size)
+        for entry, version, same in zip(entries, appended.versions, appended.unchanged, strict=True)
+    ]
 
 
 def _entry(path: str, content: FileContent) -> DraftEntry:

@@ -143,6 +143,11 @@ def hook_index(key: str) -> str | None:
     return digest if _DIGEST.fullmatch(digest) else None
 
 
+def native_hint(domain: str, size: int, beginning: str) -> str:
+    """Return the key that tells of a native object of `size` bytes whose first block has the digest `beginning`."""
+    return f"{domain_folder(domain)}/natives/{_digest(beginning)[:2]}/{size}-{beginning}"
+
+
 def mark(domain: str, digest: str) -> str:
     """Return the key that marks a pack for collection."""
     return f"{MARKS}/{encode_component(domain)}-{_digest(digest)}"

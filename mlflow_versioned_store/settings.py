@@ -17,6 +17,7 @@ from mlflow_versioned_store.environment import parse_switch
 from mlflow_versioned_store.errors import Damaged, InvalidInput
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import Draft, DraftEntry
+from mlflow_versioned_store.native.patterns import compiled
 
 LOG_NAME = "_settings"
 QUOTA = "quota:"
@@ -36,6 +37,8 @@ class Settings:
         stage_bytes: And at least after this many bytes.
         quotas: How many bytes of the store the versions of an experiment shall need at most; nothing enforces it.
             "*" is for every experiment that has none of its own. Each is a setting by itself, `quota:<experiment>`.
+        native: Patterns of the paths, inside their artifact roots, whose versions are kept as plain objects
+            (`native.patterns`).
         needs_to_read: Features without which the store cannot be read rightly.
         needs_to_write: Features without which it must not be written.
     """
@@ -46,6 +49,7 @@ class Settings:
     stage_seconds: float = 60.0
     stage_bytes: int = 4 << 30
     quotas: Mapping[str, int] = field(default_factory=dict, hash=False)
+    native: tuple[str, ...] = ()
     needs_to_read: tuple[str, ...] = ()
     needs_to_write: tuple[str, ...] = ()
 
@@ -106,6 +110,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
             return name, parse_bytes(value, name)
         case float():
             return name, _parse_seconds(value, name)
+        case tuple():
+            return name, [pattern.strip() for pattern in value.split(",")]
     return name, value
 
 
@@ -117,7 +123,7 @@ def from_notes(notes: dict[str, Any]) -> Settings:
     """
     known = {item.name for item in fields(Settings)} - {"quotas"}
     values = {name: value for name, value in notes.items() if name in known}
-    for name in ("needs_to_read", "needs_to_write"):
+    for name in ("native", "needs_to_read", "needs_to_write"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     defaults = Settings()
@@ -129,6 +135,10 @@ def from_notes(notes: dict[str, Any]) -> Settings:
     settings = Settings(**values, quotas=_quotas(notes))
     if settings.dedup_scope not in _SCOPES:
         raise Damaged(f"The setting dedup_scope is one of {', '.join(_SCOPES)}, not {settings.dedup_scope!r}.")
+    try:
+        compiled(settings.native)
+    except InvalidInput as error:
+        raise Damaged(f"The setting native is wrong. {error}") from error
     if not (settings.stage_seconds > 0 and settings.stage_bytes > 0):
         raise Damaged("The settings stage_seconds and stage_bytes are more than 0.")
     return settings

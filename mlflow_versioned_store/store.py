@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from mlflow_versioned_store import creating, finding, keys
@@ -14,20 +14,23 @@ from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, It
 from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.s3_versions import open_versions
+from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.clock import HELP_SECONDS, elapsed
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
-from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.sightings import Sightings
 from mlflow_versioned_store.content.workers import looking_up
+from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import Unsupported, VersionedStoreError
 from mlflow_versioned_store.finding import Found
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.marker import Marker, check_features
+from mlflow_versioned_store.native.patterns import compiled
 from mlflow_versioned_store.roots import Place, clean_path, place
-from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, read_settings
+from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, change_settings, read_settings
 
 __all__ = [
     "ArtifactRoot",
@@ -142,6 +145,28 @@ class Store:
             if self._settings is None or elapsed() >= self._settings_until:
                 self._settings, self._settings_until = self._read_settings()
             return self._settings
+
+    def keep_natively(self, patterns: Sequence[str], context: Context) -> Settings:
+        """Keep the paths that match one of `patterns` as plain objects from now on; none takes the setting back.
+
+        Where the store is in an S3 bucket, its versioning is switched on first. A few requests.
+
+        Args:
+            patterns: On the path inside an artifact root, such as "data/**/*.parquet" or "**".
+            context: Who changes the setting.
+
+        Raises:
+            InvalidInput: A pattern can mean no path.
+            Unsupported: The bucket keeps no object versions, and cannot be made to.
+        """
+        compiled(patterns)
+        versions = open_versions(self._backend) if patterns else None
+        if versions is not None:
+            versions.keep_versions()
+        settings = change_settings(self.settings_log, {"native": list(patterns) or None}, context.who())
+        with self._settings_lock:
+            self._settings, self._settings_until = settings, math.inf
+        return settings
 
     def place(self, path: str) -> Place:
         """Split a path of the store into artifact root and rest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,7 @@ class Boto3Backend(Backend):
             request = Request("delete", self.location, keys[at])
             wanted = {"Objects": batch, "Quiet": True}
             answer = self._send(request, self._client.delete_objects, Delete=wanted, **self._list)
-            for failure in answer.get("Errors", []):
-                denied = failure.get("Code") == "AccessDenied"
-                raise error_for(
-                    Answer(403 if denied else 500, failure.get("Code", ""), failure.get("Message", "")),
-                    Request("delete", self.location, failure["Key"]),
-                )
+            check_deleted(answer, self.location)
 
     def now(self, folder: str = "") -> datetime:  # noqa: ARG002 - the server tells it without a write
         return self._clock()
@@ -151,8 +146,31 @@ class Boto3Backend(Backend):
             raise error_for(answer_of(error), request) from error
 
 
-def s3_client(config: S3Config, service: str = "s3") -> BaseClient:
-    """Return boto3's client for S3 as `config` says; boto3 itself repeats nothing."""
+def check_deleted(answer: Mapping[str, Any], location: str) -> None:
+    """Check the answer to a deletion of many objects.
+
+    Raises:
+        VersionedStoreError: At least one was not deleted; the message names the first.
+    """
+    for failure in answer.get("Errors", []):
+        denied = failure.get("Code") == "AccessDenied"
+        raise error_for(
+            Answer(403 if denied else 500, failure.get("Code", ""), failure.get("Message", "")),
+            Request("delete", location, failure["Key"]),
+        )
+
+
+def s3_client(
+    config: S3Config, service: str = "s3", *, attempts: int = 1, sign_payloads: bool | None = None
+) -> BaseClient:
+    """Return boto3's client for S3 as `config` says.
+
+    Args:
+        config: How to reach the server.
+        service: Which of the server's services.
+        attempts: How often boto3 sends a request that fails at the provider or on the way.
+        sign_payloads: Whether signatures cover bodies; by default boto3 decides.
+    """
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.session import Session
@@ -162,10 +180,10 @@ def s3_client(config: S3Config, service: str = "s3") -> BaseClient:
         "connect_timeout": CONNECT_SECONDS_MAX,
         "read_timeout": STALL_SECONDS_MAX,
         "max_pool_connections": CONNECTIONS,
-        "retries": {"total_max_attempts": 1},
+        "retries": {"total_max_attempts": attempts, "mode": "standard"},
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
-        "s3": {"addressing_style": config.addressing_style},
+        "s3": {"addressing_style": config.addressing_style, "payload_signing_enabled": sign_payloads},
         "use_fips_endpoint": config.fips,
         "use_dualstack_endpoint": config.dual_stack,
         "proxies": {"http": config.proxy, "https": config.proxy} if config.proxy else {},

@@ -126,6 +126,11 @@ def decode_location(value: Any, size: int) -> Location:
     raise Damaged(f"A commit says where bytes are in a way that this format does not know: {value!r:.200}.")
 
 
+def is_native(value: Any) -> bool:
+    """Tell whether an entry's `at` is one readable object of the store."""
+    return isinstance(value, dict) and "native" in value
+
+
 def encode_content(content: Content) -> dict[str, Any]:
     """Return the JSON form of a change's content; empty lists are left out."""
     lists = {"packs": content.packs, "leans": content.leans, "indexes": content.indexes}

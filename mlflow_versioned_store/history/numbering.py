@@ -172,7 +172,9 @@ class _Numbering:
             if current is not None and current.status == "live" and current.kind == "file":
                 self._end(current)
         if entry.kind == "file":
-            self._known_folders.discard(entry.path)
+            if entry.path in self._known_folders:
+                # It is one no more, and neither are those inside it.
+                self._known_folders.clear()
             for version in list(self._now.below(entry.path)):
                 self._end(version)
 
@@ -208,7 +210,8 @@ class _Numbering:
 
 
 def _is_same(current: Version, entry: DraftEntry) -> bool:
-    return current.status == "live" and current.kind == entry.kind and current.sha256 == entry.sha256
+    known = entry.sha256 or entry.kind == "folder"
+    return bool(known) and current.status == "live" and current.kind == entry.kind and current.sha256 == entry.sha256
 
 
 def _summary(unchanged: Sequence[tuple[str, int]]) -> Unchanged | None:

@@ -60,7 +60,7 @@ class DraftEntry(msgspec.Struct, frozen=True, gc=False):
         path: The path inside the artifact root; "" (everything) only for a deletion or an annotation.
         kind: "file" or "folder". A deletion of a "folder" ends everything below it too.
         size: Bytes, for a file that is made.
-        sha256: The file's digest in hex, for a file that is made.
+        sha256: The file's digest in hex, for a file that is made; "" where nobody has read it yet.
         at: Where the bytes are; the content layer's JSON.
         version: The version meant, where one exists already (consume, expire, purge, relocate, annotate; for an
             annotation 0 is the path as such).
@@ -286,8 +286,9 @@ def check_draft(draft: Draft) -> int:
     for entry in draft.entries:
         if entry.kind not in KINDS or not 0 <= entry.size <= columns.INTEGER_MAX or entry.version < 0:
             raise InvalidInput(f"The entry for {entry.path!r} has an impossible kind, size or version.")
-        if action == "make" and (entry.kind == "file") != keys.is_digest(entry.sha256):
-            raise InvalidInput(f"The entry for {entry.path!r} needs the SHA-256 of its file, and a folder has none.")
+        digest_fits = entry.kind == "file" and keys.is_digest(entry.sha256)
+        if action == "make" and entry.sha256 and not digest_fits:
+            raise InvalidInput(f"The entry for {entry.path!r} has a digest that is no SHA-256, or that of a folder.")
     values = sealed.encode(
         [draft.content, draft.who, draft.context, draft.note, [(e.at, e.note) for e in draft.entries]]
     )

@@ -433,3 +433,15 @@ def test_values_as_deep_as_a_draft_may_have_fit_a_record(depth: int) -> None:
         return
     new_log(backend).append([mine])
     assert new_log(backend).locate(new_log(backend).state().walk())[19].at == deep
+
+
+def test_what_nobody_read_is_never_unchanged() -> None:
+    """A file without a digest makes a version each time: nobody knows whether it is the same."""
+    log = new_log(DictBackend())
+    for number in (1, 2):
+        (appended,) = log.append([draft("upload", DraftEntry("taken", size=5, at={"reference": "s3://lake/taken"}))])
+        assert appended.unchanged == (False,)
+        (version,) = appended.versions
+        assert version is not None
+        assert (version.number, version.sha256) == (number, "")
+    assert [version.sha256 for version in log.state().versions("taken")] == ["", ""]

@@ -1,0 +1,359 @@
+"""Objects of an S3 bucket in exactly one of their versions: written, copied, found and removed, through boto3."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from mlflow_versioned_store.backends import s3_config
+from mlflow_versioned_store.backends.boto3_objects import answer_of, check_deleted, s3_client
+from mlflow_versioned_store.backends.contract import Backend, check_key
+from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.provider_errors import Request, error_for
+from mlflow_versioned_store.backends.s3_config import S3Config
+from mlflow_versioned_store.errors import AccessDenied, NotFound, Unsupported, VersionedStoreError
+
+PARTS_MAX = 10_000
+_PARTS_AHEAD = 8
+_COPY_BYTES_MAX = 5 << 30
+_COPIED_PART_BYTES = 1 << 30
+_PAGE = 1000
+_ATTEMPTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What goes with an object.
+
+    Args:
+        content_type: Its media type.
+        content_disposition: What a browser shall do with it.
+        metadata: Its user metadata, ASCII only.
+    """
+
+    content_type: str = "application/octet-stream"
+    content_disposition: str = "attachment"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, as a listing tells it; a delete marker has no bytes.
+
+    Args:
+        key: The key, inside the store.
+        s3_version_id: The version.
+        size: Bytes.
+        modified: When it was written, by the store's clock.
+        current: Whether it is what a reader of the key gets.
+        deleted: Whether it is a delete marker.
+    """
+
+    key: str
+    s3_version_id: str
+    size: int
+    modified: datetime
+    current: bool
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a bucket says of one version of an object: its id, when it was written, and its user metadata."""
+
+    s3_version_id: str
+    modified: datetime
+    metadata: Mapping[str, str]
+
+
+class Sender(Protocol):
+    """Something that runs work in other threads."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Run `work`."""
+
+
+class S3Versions:
+    """A store in an S3 bucket that keeps object versions.
+
+    Args:
+        bucket: The bucket.
+        folder: The store's folder in it; "" is all of the bucket.
+        config: How to reach it.
+    """
+
+    def __init__(self, bucket: str, folder: str, config: S3Config):
+        self._bucket = bucket
+        self._prefix = f"{folder}/" if folder else ""
+        self._client: Any = s3_client(config, attempts=_ATTEMPTS, sign_payloads=False)
+        owner = {"ExpectedBucketOwner": config.expected_bucket_owner} if config.expected_bucket_owner else {}
+        self._where = {"Bucket": bucket} | owner
+        self._upload = config.upload
+        self._read = self._where | config.upload.boto3_read()
+        self._kept = False
+        self._list = self._where | ({"RequestPayer": "requester"} if config.upload.text("RequestPayer") else {})
+
+    def put(self, key: str, data: bytes, labels: Labels) -> str:
+        """Write an object with one request and return its version.
+
+        Raises:
+            Unsupported: The bucket keeps no versions.
+        """
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        answer = self._send(
+            "write", key, self._client.put_object, **self._written(key, labels), Body=data, ChecksumSHA256=checksum
+        )
+        return self._version_of(key, answer)
+
+    def put_parts(
+        self, key: str, parts: Iterable[bytes], labels: Labels, sender: Sender, *, ahead: int = _PARTS_AHEAD
+    ) -> str:
+        """Write an object in parts, several at once, and return its version; what fails leaves nothing behind.
+
+        Args:
+            key: The key.
+            parts: All but the last are at least 5 MiB, and all of one size.
+            labels: What goes with it.
+            sender: Sends parts.
+            ahead: How many parts are on their way at once.
+
+        Raises:
+            Unsupported: The bucket keeps no versions.
+        """
+
+        def send(upload: dict[str, str], number: int, data: bytes) -> dict[str, Any]:
+            digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+            arguments = {"PartNumber": number, "Body": data, "ChecksumSHA256": digest}
+            answer = self._send("write", key, self._client.upload_part, **self._read, **upload, **arguments)
+            return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": digest}
+
+        return self._multipart(key, labels, parts, send, sender, ahead, ChecksumAlgorithm="SHA256")
+
+    def copy(self, source: str, s3_version_id: str, key: str, size: int, labels: Labels, sender: Sender) -> str:
+        """Have the server copy one version of an object and return the version that it made; no bytes move here.
+
+        Args:
+            source: The key of the object.
+            s3_version_id: The version of it.
+            key: Where to.
+            size: Its bytes.
+            labels: What goes with the copy.
+            sender: Sends requests where it is copied in parts: above 5 GiB.
+
+        Raises:
+            NotFound: There is no such version.
+            Unsupported: The bucket keeps no versions.
+        """
+        origin: dict[str, Any] = {
+            "CopySource": {"Bucket": self._bucket, "Key": self._prefix + source, "VersionId": s3_version_id},
+            **{f"CopySource{name}": value for name, value in self._upload.boto3_read(payer=False).items()},
+        }
+        if size <= _COPY_BYTES_MAX:
+            written = self._written(key, labels) | {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+            return self._version_of(key, self._send("write", key, self._client.copy_object, **written, **origin))
+
+        def send(upload: dict[str, str], number: int, part: tuple[int, int]) -> dict[str, Any]:
+            arguments = {"PartNumber": number, "CopySourceRange": f"bytes={part[0]}-{part[1] - 1}"} | origin
+            answer = self._send("write", key, self._client.upload_part_copy, **self._read, **upload, **arguments)
+            return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+        ranges = [(at, min(size, at + _COPIED_PART_BYTES)) for at in range(0, size, _COPIED_PART_BYTES)]
+        return self._multipart(key, labels, ranges, send, sender, _PARTS_AHEAD)
+
+    def tag(self, key: str, s3_version_id: str, tags: Mapping[str, str]) -> None:
+        """Set the tags of one version of an object, beside those that every upload asks for. One request."""
+        named = [{"Key": name, "Value": value} for name, value in (self._upload.tags | dict(tags)).items()]
+        arguments = {"Key": self._prefix + key, "VersionId": s3_version_id, "Tagging": {"TagSet": named}}
+        self._send("write", key, self._client.put_object_tagging, **self._list, **arguments)
+
+    def describe(self, key: str, s3_version_id: str | None = None) -> Described | None:
+        """Return what a version of an object says of itself, by default the current one; None where there is none."""
+        version = {"VersionId": s3_version_id} if s3_version_id is not None else {}
+        try:
+            answer = self._send(
+                "look up", key, self._client.head_object, **self._read, Key=self._prefix + key, **version
+            )
+        except NotFound:
+            return None
+        return Described(answer.get("VersionId", "null"), answer["LastModified"].astimezone(UTC), answer["Metadata"])
+
+    def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
+        """Yield the versions of all objects below a folder ("" for all), newest first for each key.
+
+        One request a thousand.
+
+        Args:
+            folder: The folder.
+            exactly: It is the key of one object.
+        """
+        prefix = self._prefix + folder + ("/" if folder and not exactly else "")
+        more: dict[str, str] = {}
+        while True:
+            page = self._send("list", folder, self._client.list_object_versions, **self._list, Prefix=prefix, **more)
+            for kind in ("Versions", "DeleteMarkers"):
+                for item in page.get(kind, []):
+                    key = item["Key"].removeprefix(self._prefix)
+                    if not exactly or key == folder:
+                        yield _version(key, item, deleted=kind == "DeleteMarkers")
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"]}
+            if "NextVersionIdMarker" in page:
+                more["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def delete(self, versions: Sequence[tuple[str, str | None]]) -> None:
+        """Delete versions of objects, or put a delete marker on a key where none is named. One request a thousand.
+
+        Raises:
+            VersionedStoreError: At least one was not deleted.
+        """
+        for at in range(0, len(versions), _PAGE):
+            wanted = [
+                {"Key": self._prefix + check_key(key)} | ({"VersionId": version} if version is not None else {})
+                for key, version in versions[at : at + _PAGE]
+            ]
+            arguments = self._list | {"Delete": {"Objects": wanted, "Quiet": True}}
+            answer = self._send("delete", versions[at][0], self._client.delete_objects, **arguments)
+            check_deleted(answer, self._location)
+
+    def keep_versions(self) -> None:
+        """Switch bucket versioning on, where it is not. One or two requests.
+
+        Raises:
+            Unsupported: The server has none, or may not be asked to.
+        """
+        try:
+            status = self._send("look up", "", self._client.get_bucket_versioning, **self._where).get("Status")
+            if status != "Enabled":
+                enabled = {"VersioningConfiguration": {"Status": "Enabled"}}
+                self._send("write", "", self._client.put_bucket_versioning, **self._where, **enabled)
+        except VersionedStoreError as error:
+            raise Unsupported(
+                f"The native layout needs a bucket that keeps object versions, and versioning of {self._location} "
+                f"cannot be switched on: {error} Have an administrator switch it on, or leave paths packed."
+            ) from error
+
+    def check_kept(self) -> None:
+        """Check that the bucket keeps versions, before something is written that relies on it. One request, once.
+
+        Where that may not be asked, the answer to each write tells.
+
+        Raises:
+            Unsupported: Versioning is off or suspended.
+        """
+        if self._kept:
+            return
+        try:
+            status = self._send("look up", "", self._client.get_bucket_versioning, **self._where).get("Status", "off")
+        except AccessDenied:
+            status = "Enabled"
+        if status != "Enabled":
+            raise Unsupported(
+                f"The native layout needs a bucket that keeps object versions, but versioning of {self._location} is "
+                f"{status.lower()}. Switch it on, or take the setting `native` back."
+            )
+        self._kept = True
+
+    @property
+    def _location(self) -> str:
+        return f"s3://{self._bucket}"
+
+    def _multipart(
+        self,
+        key: str,
+        labels: Labels,
+        parts: Iterable[Any],
+        send: Callable[[dict[str, str], int, Any], dict[str, Any]],
+        sender: Sender,
+        ahead: int,
+        **options: str,
+    ) -> str:
+        begun = self._send("write", key, self._client.create_multipart_upload, **self._written(key, labels), **options)
+        upload = {"Key": self._prefix + key, "UploadId": begun["UploadId"]}
+        running: deque[Future[dict[str, Any]]] = deque()
+        sent: list[dict[str, Any]] = []
+        try:
+            for number, part in enumerate(parts, 1):
+                if number > PARTS_MAX:
+                    raise Unsupported(
+                        f"{key} has more than {PARTS_MAX} parts, which no S3 server takes; leave it packed."
+                    )
+                running.append(sender.submit(send, upload, number, part))
+                del part
+                if len(running) >= ahead:
+                    sent.append(running.popleft().result())
+            sent += [future.result() for future in running]
+            whole = {"MultipartUpload": {"Parts": sent}}
+            answer = self._send("write", key, self._client.complete_multipart_upload, **self._read, **upload, **whole)
+            return self._version_of(key, answer)
+        except BaseException:
+            self._abort(key, upload, running)
+            raise
+
+    def _abort(self, key: str, upload: dict[str, str], running: Iterable[Future[Any]]) -> None:
+        # A part that arrives after the end of its upload stays, and costs, until a lifecycle rule takes it.
+        for future in running:
+            if not future.cancel():
+                future.exception()
+        try:
+            self._send("delete", key, self._client.abort_multipart_upload, **self._list, **upload)
+        except VersionedStoreError:
+            # What made the upload fail is what its caller must hear of.
+            return
+
+    def _written(self, key: str, labels: Labels) -> dict[str, Any]:
+        # What every upload is asked to have comes before what we would say of this one.
+        named = {"ContentType": labels.content_type, "ContentDisposition": labels.content_disposition}
+        metadata = {"Metadata": self._upload.metadata | dict(labels.metadata)}
+        return named | self._upload.boto3_write() | metadata | self._where | {"Key": self._prefix + check_key(key)}
+
+    def _version_of(self, key: str, answer: Mapping[str, Any]) -> str:
+        version = answer.get("VersionId")
+        if not isinstance(version, str) or version in ("", "null"):
+            raise Unsupported(
+                f"The bucket {self._bucket} gave {key} no version of its own: versioning is off or suspended, so the "
+                "next writer would destroy it. Switch bucket versioning on, or leave this path packed."
+            )
+        return version
+
+    def _send(self, action: str, key: str, send: Callable[..., Any], **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return send(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            raise error_for(answer_of(error), Request(action, self._location, self._prefix + key)) from error
+
+
+_lock = fork_safe_lock()
+_opened: dict[tuple[object, ...], S3Versions] = {}
+
+
+def open_versions(backend: Backend) -> S3Versions | None:
+    """Return the object versions of a store at `backend`; None where its kind of bucket has none. No request.
+
+    Opened once for a process, which its threads share, and anew where the configuration changes.
+    """
+    scheme, _, place = backend.location.partition("://")
+    if scheme != "s3" or not backend.capabilities.object_versions:
+        return None
+    # A forked child must not use its parent's connections.
+    key = (backend.location, os.getpid(), s3_config.fingerprint())
+    with _lock:
+        if key not in _opened:
+            bucket, _, folder = place.partition("/")
+            _opened.clear()
+            _opened[key] = S3Versions(bucket, folder, s3_config.resolve())
+        return _opened[key]
+
+
+def _version(key: str, item: Mapping[str, Any], *, deleted: bool) -> ObjectVersion:
+    modified = item["LastModified"].astimezone(UTC)
+    return ObjectVersion(key, item["VersionId"], item.get("Size", 0), modified, item["IsLatest"], deleted)

@@ -1,0 +1,159 @@
+"""Writing native objects: object versions where the bucket keeps them, else keys that carry the change's id.
+
+data/train.parquet                                      on S3: one key, an object version for each version
+data/train.parquet@@<change id>/train.parquet           elsewhere: one key for each version
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+from urllib.parse import quote
+
+from mlflow_versioned_store.backends.contract import Backend, check_key
+from mlflow_versioned_store.backends.s3_versions import Labels, S3Versions, open_versions
+from mlflow_versioned_store.content.locations import Native
+from mlflow_versioned_store.content.workers import memory, sending
+from mlflow_versioned_store.errors import InvalidInput, NotFound
+from mlflow_versioned_store.native.reading import Blocks, Content, spooled
+from mlflow_versioned_store.roots import joined
+
+STORE = "mvs-store"
+CHANGE = "mvs-change"
+COPY_OF = "mvs-copy-of"
+_AHEAD_BYTES = 56 << 20
+# Without object versions one request writes an object, so all of it has to be in memory.
+_WHOLE_BYTES_MAX = 256 << 20
+_NAMED = re.compile(r"(?P<path>(?:.*/)?(?P<name>[^/]+))@@(?P<change>[0-9a-f]{32})/(?P=name)")
+
+
+class Target(NamedTuple):
+    """Where a version is to go.
+
+    Args:
+        root: The artifact root.
+        path: The path inside it.
+        change: The id of the change that makes it.
+    """
+
+    root: str
+    path: str
+    change: str
+
+    @property
+    def key(self) -> str:
+        """The key that any tool expects."""
+        return joined(self.root, self.path)
+
+    @property
+    def named_key(self) -> str:
+        """The key where the store keeps no object versions."""
+        return f"{self.key}@@{self.change}/{self.key.rpartition('/')[2]}"
+
+
+class NativeObjects(Protocol):
+    """Native objects of one store."""
+
+    def holds(self, target: Target, size: int | None) -> bool:
+        """Tell whether a version of `size` bytes (None: not known) can be one plain object there."""
+
+    def write(self, target: Target, content: Content, beginning: bytes) -> Native:
+        """Write a whole version; afterwards `content` knows its SHA-256."""
+
+    def put(self, target: Target, data: bytes) -> Native:
+        """Write a small version."""
+
+    def copy(self, native: Native, target: Target, size: int, **metadata: str) -> Native | None:
+        """Have the server copy a version; None where it cannot, or there is none any more."""
+
+
+def native_objects(backend: Backend, store_id: str) -> NativeObjects:
+    """Return the native objects of the store at `backend`. No request."""
+    versions = open_versions(backend)
+    return NamedObjects(backend) if versions is None else VersionedObjects(versions, store_id)
+
+
+class VersionedObjects(NativeObjects):
+    """Native objects in a bucket that keeps object versions."""
+
+    def __init__(self, versions: S3Versions, store_id: str):
+        self._versions = versions
+        self._store_id = store_id
+
+    def holds(self, target: Target, size: int | None) -> bool:  # noqa: ARG002 - of any size
+        return _is_key(target.key)
+
+    def write(self, target: Target, content: Content, beginning: bytes) -> Native:
+        self._versions.check_kept()
+        block = content.block_bytes()
+        ahead = max(1, _AHEAD_BYTES // block)
+        with memory().transfers.held((ahead + 1) * block):
+            parts, labels = content.blocks(beginning), self._labels(target)
+            return Native(target.key, self._versions.put_parts(target.key, parts, labels, sending, ahead=ahead))
+
+    def put(self, target: Target, data: bytes) -> Native:
+        self._versions.check_kept()
+        return Native(target.key, self._versions.put(target.key, data, self._labels(target)))
+
+    def copy(self, native: Native, target: Target, size: int, **metadata: str) -> Native | None:
+        if native.s3_version_id is None:
+            return None
+        labels = self._labels(target, metadata)
+        try:
+            version = self._versions.copy(native.key, native.s3_version_id, target.key, size, labels, sending)
+        except NotFound:
+            return None
+        return Native(target.key, version)
+
+    def _labels(self, target: Target, more: Mapping[str, str] | None = None) -> Labels:
+        name = target.path.rpartition("/")[2]
+        media_type, encoding = mimetypes.guess_type(name)
+        return Labels(
+            # Who unpacks what they get has other bytes than were logged.
+            (media_type if encoding is None else None) or "application/octet-stream",
+            # A browser must never run what was logged, on the page of whoever linked to it.
+            f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            {STORE: self._store_id, CHANGE: target.change} | dict(more or {}),
+        )
+
+
+class NamedObjects(NativeObjects):
+    """Native objects where a key has one content for ever."""
+
+    def __init__(self, backend: Backend):
+        self._backend = backend
+
+    def holds(self, target: Target, size: int | None) -> bool:
+        fits = not self._backend.capabilities.remote or (size is not None and size <= _WHOLE_BYTES_MAX)
+        return fits and _is_key(target.named_key)
+
+    def write(self, target: Target, content: Content, beginning: bytes) -> Native:
+        if content.size is None:
+            with spooled(content, beginning) as spool:
+                return self.write(target, spool, b"")
+        content.digest()
+        self._backend.put_named(target.named_key, Blocks(content))
+        content.check()
+        return Native(target.named_key)
+
+    def put(self, target: Target, data: bytes) -> Native:
+        self._backend.put_named(target.named_key, data)
+        return Native(target.named_key)
+
+    def copy(self, native: Native, target: Target, size: int, **metadata: str) -> None:
+        """Return None: no backend has a copy by its server."""
+
+
+def target_of(root: str, key: str) -> Target | None:
+    """Return what the object at `key`, inside `root`, was written for; None where its name says nothing."""
+    found = _NAMED.fullmatch(key.removeprefix(f"{root}/") if root else key)
+    return Target(root, found["path"], found["change"]) if found else None
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return bool(check_key(key))
+    except InvalidInput:
+        return False

@@ -1,0 +1,182 @@
+"""Reading what is to be one plain object: in blocks, once or again, hashed as it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import BinaryIO, Self, overload
+
+from mlflow_versioned_store.backends.s3_versions import PARTS_MAX
+from mlflow_versioned_store.content.blocks import Stream
+from mlflow_versioned_store.content.scan import Source
+from mlflow_versioned_store.content.wanted import ignore
+from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
+
+BLOCK_BYTES = 8 << 20
+# Of a stream nobody knows how long it will be. Blocks that double this often allow 520 GB in 10,000.
+_STREAM_DOUBLES_AFTER = 2000
+
+
+class Content:
+    """One source, open to be read.
+
+    Args:
+        source: A local path, bytes, or a readable binary stream.
+        count: Is told of the bytes read for the first time.
+
+    Attributes:
+        size: Its bytes; None for a stream.
+        sha256: Its SHA-256, hex, once it was read to its end.
+        length: How many bytes were read by then.
+    """
+
+    def __init__(self, source: Source, count: Callable[[int], None]):
+        self._source = source
+        self._count = count
+        self._counted = 0
+        self._name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+        self._file: BinaryIO | Stream
+        self._begun: os.stat_result | None = None
+        self.size: int | None = None
+        self.sha256 = ""
+        self.length = 0
+
+    def __enter__(self) -> Self:
+        source = self._source
+        if isinstance(source, bytes):
+            self._file, self.size = io.BytesIO(source), len(source)
+        elif isinstance(source, (str, os.PathLike)):
+            try:
+                self._file = open(source, "rb", buffering=0)
+                self._begun = os.fstat(self._file.fileno())
+            except OSError as error:
+                raise LocalStorageFailed(f"{self._name} cannot be read: {error.strerror}.", key=self._name) from error
+            self.size = self._begun.st_size
+        else:
+            self._file = source
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(self._file, io.IOBase) and self._file is not self._source:
+            self._file.close()
+
+    def block_bytes(self, number: int = 0) -> int:
+        """Return the bytes of a block that is not the last one."""
+        if self.size is None:
+            return BLOCK_BYTES << (number // _STREAM_DOUBLES_AFTER)
+        return max(BLOCK_BYTES, -(-self.size // (PARTS_MAX - 1)))
+
+    def beginning(self) -> bytes:
+        """Return the first bytes: all of them where they are fewer than a block. A stream is read on, not again."""
+        data = self._read(BLOCK_BYTES)
+        self.length = len(data)
+        return data
+
+    def digest(self) -> str:
+        """Return the SHA-256 of a file or of bytes, having read all of it."""
+        for _ in self.blocks():
+            pass
+        return self.sha256
+
+    def blocks(self, beginning: bytes = b"") -> Iterator[bytes]:
+        """Yield all of it in blocks, and know size and SHA-256 afterwards.
+
+        Args:
+            beginning: What was read of a stream already; files and bytes are read again.
+
+        Raises:
+            SourceChanged: A file changed since it was opened.
+        """
+        if self.size is not None:
+            self.seek(0)
+            beginning = b""
+        hasher, length, number = hashlib.sha256(), 0, 0
+        while block := beginning + self._read(self.block_bytes(number) - len(beginning)):
+            beginning = b""
+            hasher.update(block)
+            length, number = length + len(block), number + 1
+            # One that grows as fast as it is read would never end.
+            self.check()
+            yield block
+        self.check()
+        self.sha256, self.length = hasher.hexdigest(), length
+
+    def check(self) -> None:
+        """Compare size and time of a file with what they were when it was opened.
+
+        Raises:
+            SourceChanged: It changed.
+        """
+        if self._begun is None or not isinstance(self._file, io.FileIO):
+            return
+        now = os.fstat(self._file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self._begun.st_size, self._begun.st_mtime_ns):
+            raise SourceChanged(f"{self._name} changed while it was read; log it when it is finished.")
+
+    def seek(self, offset: int) -> None:
+        """Go to a byte of a file or of bytes."""
+        assert isinstance(self._file, io.IOBase), "a stream is only read on"
+        self._file.seek(offset)
+
+    def _read(self, size: int) -> bytes:
+        pieces, left = [], size
+        try:
+            while left and (data := self._file.read(left)):
+                pieces.append(data)
+                left -= len(data)
+        except OSError as error:
+            if self._begun is None:
+                raise
+            raise LocalStorageFailed(f"{self._name} cannot be read: {error.strerror}.", key=self._name) from error
+        self._note_progress(size - left)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _note_progress(self, size: int) -> None:
+        at = self._file.tell() if self.size is not None and isinstance(self._file, io.IOBase) else self._counted + size
+        if at > self._counted:
+            self._count(at - self._counted)
+            self._counted = at
+
+
+class Blocks(Sequence[bytes]):
+    """The blocks of a file or of bytes, read when they are asked for: a body that can be sent again."""
+
+    def __init__(self, content: Content):
+        assert content.size is not None, "a stream is only read on"
+        self._content = content
+        self._size = content.size
+
+    def __len__(self) -> int:
+        return (self._size + BLOCK_BYTES - 1) // BLOCK_BYTES
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        self._content.seek(at * BLOCK_BYTES)
+        return self._content._read(min(BLOCK_BYTES, self._size - at * BLOCK_BYTES))  # noqa: SLF001 - of this module
+
+
+@contextmanager
+def spooled(content: Content, beginning: bytes) -> Iterator[Content]:
+    """Keep all of a stream in a temporary file within a block, to be read again."""
+    with tempfile.NamedTemporaryFile() as file:
+        for block in content.blocks(beginning):
+            file.write(block)
+        file.flush()
+        with Content(file.name, ignore) as spool:
+            yield spool

@@ -1,0 +1,275 @@
+"""Uploading to native objects: bytes first, each path for itself, then the one commit of all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mlflow_versioned_store import keys
+from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.s3_versions import S3Versions, open_versions
+from mlflow_versioned_store.content.clock import HELP_SECONDS
+from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.locations import Native, decode_location, encode_location
+from mlflow_versioned_store.content.scan import Source
+from mlflow_versioned_store.content.upload import FileContent
+from mlflow_versioned_store.content.workers import looking_up, memory, sending
+from mlflow_versioned_store.errors import AccessDenied, Conflict, NotFound, SourceChanged, VersionedStoreError
+from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.history.state import State
+from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.native.objects import NativeObjects, Target, native_objects
+from mlflow_versioned_store.native.reading import BLOCK_BYTES, Content
+from mlflow_versioned_store.roots import joined
+
+_log = logging.getLogger("mlflow_versioned_store")
+_READS_OF_A_CHANGING_FILE = 3
+
+
+class Copyable(NamedTuple):
+    """A native object that a hint tells of: where it is, and the SHA-256 of its content."""
+
+    native: Native
+    sha256: str
+
+
+@dataclass(slots=True)
+class Made:
+    """A version on its way.
+
+    Args:
+        size: Its bytes.
+        sha256: Its SHA-256, hex.
+        native: Where it is.
+        hint: The key under which others may find it; "" where that is not worth it.
+        old: Whether it was there before.
+    """
+
+    size: int
+    sha256: str
+    native: Native
+    hint: str = ""
+    old: bool = False
+
+    @property
+    def content(self) -> FileContent:
+        """What a commit records."""
+        return FileContent(self.size, self.sha256, encode_location(self.native))
+
+
+class Committed(NamedTuple):
+    """What became of a path: its version, and whether that was current already."""
+
+    version: int
+    unchanged: bool
+
+
+class NativeUpload:
+    """What an upload made natively, and what is to be packed after all.
+
+    Attributes:
+        made: For each path.
+        packed: Path and source of what stays in its packs, or cannot be one object.
+    """
+
+    def __init__(self, finisher: Finisher | None = None) -> None:
+        self.made: dict[str, Made] = {}
+        self.packed: dict[str, Source] = {}
+        self._finisher = finisher
+
+    @property
+    def contents(self) -> dict[str, FileContent]:
+        """What the commit records of each path that was made."""
+        return {path: made.content for path, made in self.made.items()}
+
+    def finish(self, versions: Mapping[str, Committed], run: str) -> list[str]:
+        """Tag what was made and make it findable, after the commit; trouble there is a warning.
+
+        Returns:
+            The paths whose plain readers get something else.
+        """
+        if self._finisher is None:
+            return []
+        paths = sorted(self.made)
+        work = [sending.submit(self._finisher.finish, path, self.made[path], versions[path], run) for path in paths]
+        return [path for path, future in zip(paths, work, strict=True) if not future.result()]
+
+
+class NativeUploader:
+    """Uploads to the native objects of one artifact root.
+
+    Args:
+        backend: The store.
+        store_id: Its id.
+        log: The root's log.
+        domain: Whose objects may be copied instead of uploaded.
+        change: The id of the change that will record what is uploaded.
+    """
+
+    def __init__(self, backend: Backend, store_id: str, log: Log, domain: Domain, change: str):
+        self._backend = backend
+        self._store_id = store_id
+        self._log = log
+        self._domain = domain
+        self._change = change
+        self._objects: NativeObjects = native_objects(backend, store_id)
+        self._versions = open_versions(backend)
+
+    def upload(self, files: Mapping[str, Source], count: Callable[[int], None]) -> NativeUpload:
+        """Write files, several at once; content that is current already is not written again.
+
+        Costs a look at the state; a request a file below 8 MiB, and one each 8 MiB of others.
+
+        Raises:
+            SourceChanged, LocalStorageFailed: A source cannot be read as it is.
+            Unsupported: The bucket does not keep versions.
+            VersionedStoreError: The store refused or failed.
+        """
+        state = self._log.state()
+        upload = NativeUpload(Finisher(self._backend, self._store_id, self._log.root))
+        sent: dict[str, Future[Made]] = {}
+        try:
+            for path, source in files.items():
+                for attempt in range(1, _READS_OF_A_CHANGING_FILE + 1):
+                    try:
+                        with Content(source, count) as content:
+                            self._store(path, source, content, state, upload, sent)
+                        break
+                    except SourceChanged:
+                        if attempt == _READS_OF_A_CHANGING_FILE:
+                            raise
+            for path, future in sent.items():
+                upload.made[path] = future.result()
+        finally:
+            for future in sent.values():
+                if not future.cancel():
+                    future.exception()
+        return upload
+
+    def _store(
+        self,
+        path: str,
+        source: Source,
+        content: Content,
+        state: State,
+        upload: NativeUpload,
+        sent: dict[str, Future[Made]],
+    ) -> None:
+        target = Target(self._log.root, path, self._change)
+        if not self._objects.holds(target, content.size):
+            upload.packed[path] = source
+            return
+        current = state.get(path)
+        beginning = content.beginning()
+        small = len(beginning) < BLOCK_BYTES
+        if small:
+            content.check()
+            sha256 = hashlib.sha256(beginning).hexdigest()
+        else:
+            elsewhere = self._elsewhere(content, beginning)
+            is_likely = elsewhere is not None or (current is not None and current.size == content.size)
+            sha256 = content.digest() if content.size is not None and is_likely else ""
+        if current is not None and sha256 == current.sha256 != "":
+            made = self._current(current)
+            if made is None:
+                upload.packed[path] = beginning if small else source
+            else:
+                upload.made[path] = made
+        elif small:
+            sent[path] = self._send(target, beginning, sha256)
+        else:
+            upload.made[path] = self._store_large(target, content, beginning, elsewhere)
+
+    def _send(self, target: Target, data: bytes, sha256: str) -> Future[Made]:
+        taken = memory().transfers.take(len(data))
+        future = sending.submit(lambda: Made(len(data), sha256, self._objects.put(target, data)))
+        future.add_done_callback(lambda _: memory().transfers.give(taken))
+        return future
+
+    def _store_large(self, target: Target, content: Content, beginning: bytes, elsewhere: Copyable | None) -> Made:
+        native = None
+        if elsewhere is not None and elsewhere.sha256 == content.sha256:
+            native = self._objects.copy(elsewhere.native, target, content.length)
+        if native is None:
+            native = self._objects.write(target, content, beginning)
+        hint = self._hint(content.length, beginning) if self._is_hinted else ""
+        return Made(content.length, content.sha256, native, hint)
+
+    def _current(self, version: Version) -> Made | None:
+        """Return a current version as if it were made again; None where it is not native."""
+        (located,) = self._log.locate([version])
+        location = decode_location(located.at, version.size)
+        return Made(version.size, version.sha256, location, old=True) if isinstance(location, Native) else None
+
+    @property
+    def _is_hinted(self) -> bool:
+        return self._versions is not None and self._domain.dedup
+
+    def _hint(self, size: int, beginning: bytes) -> str:
+        return keys.native_hint(self._domain.name, size, hashlib.sha256(beginning[:BLOCK_BYTES]).hexdigest())
+
+    def _elsewhere(self, content: Content, beginning: bytes) -> Copyable | None:
+        """Return an object that is as long and begins alike, where a hint tells of one."""
+        if content.size is None or not self._is_hinted:
+            return None
+        key = self._hint(content.size, beginning)
+        try:
+            data = looking_up.submit(self._backend.get, key).result(timeout=HELP_SECONDS).data
+            said = json.loads(bytes(data))
+            return Copyable(Native(str(said["native"]), str(said["s3_version_id"])), str(said["sha256"]))
+        except NotFound:
+            return None
+        except (VersionedStoreError, TimeoutError, ValueError, LookupError, TypeError) as error:
+            _log.warning(
+                "Uploading all bytes, since what %s tells cannot be used: %s", key, str(error) or "it took too long"
+            )
+            return None
+
+
+class Finisher:
+    """Does what comes after the commit, in a bucket that keeps object versions.
+
+    Args:
+        backend: The store.
+        store_id: Its id.
+        root: The artifact root.
+    """
+
+    def __init__(self, backend: Backend, store_id: str, root: str):
+        self._backend = backend
+        self._store_id = store_id
+        self._root = root
+
+    def finish(self, path: str, made: Made, committed: Committed, run: str) -> bool:
+        """Tag a version and make it findable; tell whether a plain reader of its key gets it."""
+        versions = open_versions(self._backend)
+        if versions is None or made.native.s3_version_id is None:
+            return True
+        try:
+            if not made.old and committed.unchanged:
+                # Somebody committed the same a moment before: nothing will ever name this object.
+                with contextlib.suppress(AccessDenied):
+                    versions.delete([(made.native.key, made.native.s3_version_id)])
+                return False
+            now = versions.describe(joined(self._root, path))
+            if not made.old:
+                self._label(versions, made.native, made, committed, run)
+            return now is not None and now.s3_version_id == made.native.s3_version_id
+        except VersionedStoreError as error:
+            _log.warning("%s was logged, but its object has not got its tags: %s", path, error)
+            return False
+
+    def _label(self, versions: S3Versions, native: Native, made: Made, committed: Committed, run: str) -> None:
+        tags = {"store": self._store_id, "sha256": made.sha256, "run": run, "version": f"v{committed.version}"}
+        named = {f"mvs-{name}": value for name, value in tags.items() if value}
+        versions.tag(native.key, native.s3_version_id or "", named)
+        if made.hint:
+            told = {"native": native.key, "s3_version_id": native.s3_version_id, "sha256": made.sha256}
+            with contextlib.suppress(Conflict):
+                self._backend.put(made.hint, json.dumps(told).encode(), create=True)

@@ -19,7 +19,8 @@ from mlflow_versioned_store.errors import VersionedStoreError
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Versions": ("ls", "versions", "log", "cat", "get", "diff"),
     "Changes": ("put", "rm", "restore", "alias", "tag", "annotate"),
-    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans"),
+    "Other tools": ("materialize", "url"),
+    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy"),
     "This machine": ("cache", "completion"),
 }
 

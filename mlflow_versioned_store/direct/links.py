@@ -1,0 +1,80 @@
+"""Presigned links: whoever has one reads one exact version, for as long as it holds, without credentials."""
+
+from __future__ import annotations
+
+import mimetypes
+from typing import Any
+from urllib.parse import quote
+
+from mlflow_versioned_store.artifact_root import ArtifactRoot
+from mlflow_versioned_store.backends import s3_config
+from mlflow_versioned_store.backends.boto3_objects import s3_client
+from mlflow_versioned_store.content.locations import Native, Reference
+from mlflow_versioned_store.direct.destinations import Destination
+from mlflow_versioned_store.direct.materializing import manifest_of
+from mlflow_versioned_store.errors import InvalidInput, Unsupported
+from mlflow_versioned_store.history.addresses import format_address
+from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.roots import joined
+
+# What Signature Version 4 allows.
+SECONDS_MAX = 7 * 24 * 3600
+
+
+def link(
+    root: ArtifactRoot, version: Version, seconds: int, *, store_id: str, copies: Destination | None = None
+) -> str:
+    """Return a link that reads a version for some time, as a file of its real name and type.
+
+    A native version, and one that is referred to, is read where it is; a packed one only where it was materialised. No
+    request, but one for the manifest of copies.
+
+    Args:
+        root: The artifact root.
+        version: The version.
+        seconds: How long it holds, up to seven days.
+        store_id: The id of the root's store.
+        copies: Where versions were materialised.
+
+    Raises:
+        InvalidInput: It cannot hold that long.
+        NotFound: There is no copy of the version there.
+        Unsupported: The version is packed, or the store makes no links.
+    """
+    if not 0 < seconds <= SECONDS_MAX:
+        raise InvalidInput(f"A link holds for 1 to {SECONDS_MAX} seconds (seven days), not {seconds}.")
+    name = format_address(version.path, version.number)
+    if copies is not None:
+        manifest = manifest_of(root, version, copies, store_id=store_id)
+        return _signed(joined(copies.uri, manifest.prefix, manifest.files[0].name), None, version, seconds)
+    match root.location(version):
+        case Native(key, s3_version_id):
+            return _signed(joined(root.store_location, key), s3_version_id, version, seconds)
+        case Reference(uri, s3_version_id, _) if s3_version_id is not None:
+            return _signed(uri, s3_version_id, version, seconds)
+    raise Unsupported(
+        f"{name} is packed, so there is no object that a link could lead to. Write a copy with `mvs materialize` and "
+        "say where it is, serve the store with `mvs serve-s3`, or keep such paths natively."
+    )
+
+
+def _signed(uri: str, s3_version_id: str | None, version: Version, seconds: int) -> str:
+    scheme, _, place = uri.partition("://")
+    if scheme != "s3":
+        raise Unsupported(f"{uri} is not in an S3 bucket; only these give links.")
+    bucket, _, key = place.partition("/")
+    name = version.path.rpartition("/")[2]
+    media_type, encoding = mimetypes.guess_type(name)
+    parameters: dict[str, Any] = {
+        "Bucket": bucket,
+        "Key": key,
+        "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "ResponseContentType": media_type if media_type and encoding is None else "application/octet-stream",
+    }
+    if s3_version_id is not None:
+        parameters["VersionId"] = s3_version_id
+    client: Any = s3_client(s3_config.resolve())
+    try:
+        return str(client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
+    finally:
+        client.close()

@@ -1,0 +1,1 @@
+"""Tests of readable copies, links and adoption."""

@@ -17,10 +17,10 @@ from click.testing import CliRunner
 
 import mlflow_versioned_store
 from mlflow_versioned_store import creating, finding
-from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import AccessDenied, Damaged, InvalidInput, NoStore, OutcomeUnknown, Unsupported
 from mlflow_versioned_store.store import Store, create_store, open_store

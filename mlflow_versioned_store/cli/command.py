@@ -25,7 +25,7 @@ class _Messages(logging.Handler):
     """Prints what is logged on stderr, a line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = " ".join(output.clean(record.getMessage()).split())
+        line = output.clean(" ".join(record.getMessage().split()))
         click.echo(f"{record.levelname.capitalize()}: {line}", err=True)
 
 

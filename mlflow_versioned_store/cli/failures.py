@@ -63,7 +63,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error: one line on stderr, with -v what is known of its request, with --json a document too."""
-        line = " ".join(output.clean(str(self._error)).split())
+        line = output.clean(" ".join(str(self._error).split()))
         click.echo(f"{click.style('Error:', fg='red')} {line}", file=file, err=True, color=self._color)
         facts = _facts(self._error)
         for name, value in facts.items():

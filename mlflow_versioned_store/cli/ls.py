@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from mlflow_versioned_store.cli.command import command as _command
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.history.versions import Version
+    from mlflow_versioned_store.store import Store
 
 # What is listed: its path below the address, its artifact root, and its version; a folder has none.
 _Row = tuple[str, str, "Version | None"]
@@ -29,24 +30,27 @@ def command(address: str, long: bool, recursive: bool) -> None:
     if recursive:
         rows = [(found.path, found.root.name, found.version) for found in tree.files("")]
     else:
-        rows = [(entry.name, store.place(path).root, entry.version) for entry in tree.children("")]
+        root = store.place(path).root
+        rows = [(entry.name, root, entry.version) for entry in tree.children("")]
     if not rows:
         tree.check("")
         rows = [] if recursive else [(found.path, found.root.name, found.version) for found in tree.files("")]
     # An address that is a file's own is listed under its name.
     named = [(name or path.rpartition("/")[2], root, version) for name, root, version in rows]
-    output.show(
-        {
-            "uri": uri_of(store, path),
-            "entries": [
-                {"name": name, "kind": "folder"}
-                if version is None or version.kind == "folder"
-                else {"name": name, "kind": "file"} | document_of(store, root, version)
-                for name, root, version in named
-            ],
-        },
-        lambda: _print_long(named) if long else _print(named),
-    )
+    if output.wants_json():
+        entries = [_document(store, row) for row in named]
+        output.write_json({"uri": uri_of(store, path), "entries": entries})
+    elif long:
+        _print_long(named)
+    else:
+        _print(named)
+
+
+def _document(store: Store, row: _Row) -> dict[str, Any]:
+    name, root, version = row
+    if version is None or version.kind == "folder":
+        return {"name": name, "kind": "folder"}
+    return {"name": name, "kind": "file"} | document_of(store, root, version)
 
 
 def _print(rows: Sequence[_Row]) -> None:

@@ -23,7 +23,8 @@ def command(address: str) -> None:
     """List every version that a file ever had, the oldest first."""
     root, path = locate(address)
     found = root.versions(path)
-    aliases = _by_version(root.aliases(found[0].path), found)
+    # As of the same look at the log.
+    aliases = _by_version(root.engine.log.state(refresh=False).aliases(found[0].path), found)
     store = root.store.engine
     output.show(
         {

@@ -11,7 +11,7 @@ import mlflow_versioned_store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "configuration.md"
-VARIABLE = r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP|GIT)_[A-Z0-9_]*[A-Z0-9]|STORAGE_EMULATOR_HOST"
+VARIABLE = r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP|GIT)_[A-Z0-9_]*[A-Z0-9]|STORAGE_EMULATOR_HOST|[A-Z]+_PROXY"
 
 
 def _named_in_code() -> set[str]:
@@ -27,6 +27,17 @@ def _named_on_page() -> set[str]:
 def test_every_variable_is_on_the_page() -> None:
     """Whatever variable the code reads, the page explains."""
     assert _named_in_code() - _named_on_page() == set()
+
+
+def _set_in_tests() -> set[str]:
+    pages = (Path(__file__), REPOSITORY / "tests" / "conftest.py")
+    sources = (path.read_text() for path in (REPOSITORY / "tests").rglob("*.py") if path not in pages)
+    return set(re.findall(rf"""["'`]({VARIABLE})(?:["'`]|=)""", "\n".join(sources)))
+
+
+def test_every_variable_on_the_page_has_a_test() -> None:
+    """Whatever the page promises of a variable, some test sets it and sees the effect."""
+    assert _named_on_page() - _set_in_tests() == set()
 
 
 @pytest.mark.parametrize("name", sorted(name for name in _named_on_page() if name.startswith("MVS_")))

@@ -57,6 +57,26 @@ class TestEnvironment:
         assert resolve().endpoint is None
 
     @pytest.mark.parametrize(
+        ("variable", "endpoint", "proxied"),
+        [
+            ("HTTPS_PROXY", "https://s3.example", True),
+            ("HTTPS_PROXY", "http://s3.example", False),
+            ("HTTP_PROXY", "http://s3.example", True),
+            ("ALL_PROXY", "https://s3.example", True),
+            ("ALL_PROXY", "http://s3.example", True),
+        ],
+    )
+    def test_proxies_are_those_of_the_protocol(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, endpoint: str, *, proxied: bool
+    ) -> None:
+        """HTTPS_PROXY and HTTP_PROXY are for their protocol, ALL_PROXY for both; NO_PROXY names exceptions."""
+        monkeypatch.setenv(variable, "http://proxy.example:3128")
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", endpoint)
+        assert resolve().proxy == ("http://proxy.example:3128" if proxied else None)
+        monkeypatch.setenv("NO_PROXY", "s3.example")
+        assert resolve().proxy is None
+
+    @pytest.mark.parametrize(
         ("variables", "bucket", "address"),
         [
             ({"MLFLOW_S3_ENDPOINT_URL": "http://h:9000/"}, "some-bucket", ("http://h:9000", False)),

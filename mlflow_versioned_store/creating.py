@@ -88,6 +88,7 @@ def _make(container: Backend, prefix: str, digest: str, announced: int) -> Marke
         # Where somebody else made the store meanwhile, its marker is older than its logs.
         return finding.read_marker(backend, "") or _refuse_without_marker(backend)
     _refuse_above_another(backend)
+    # Racing first writers all probe: who of them wins is told by the very creates that are being probed.
     probe(backend)
     check_lifecycle(backend)
     known = _first(backend, made)

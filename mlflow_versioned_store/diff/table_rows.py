@@ -26,8 +26,6 @@ _KINDS: dict[RowKind, str] = {
     "removed": "hb IS NULL",
     "added": "ha IS NULL",
 }
-# No column is called so.
-_ROW = '"a whole row"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +205,18 @@ class _Matching:
     def _read_odd_of(self, side: int) -> Sequence[Any]:
         name, relation = _SIDES[side], self._columns.relations[side]
         aggregates = ", ".join(f"{one} AS s{at}" for at, one in enumerate(self._aggregates[side] or ["0"]))
-        values = ", ".join(f"{value} AS c{at}" for at, value in enumerate(self._columns.values(side)))
-        is_odd = f"{self._hash(side)} IN (SELECT h FROM {name}_wanted)"
+        row = {"h": self._hash(side)} | {f"c{at}": value for at, value in enumerate(self._columns.values(side))}
+        is_odd = f"{row['h']} IN (SELECT h FROM {name}_wanted)"
         hashes, rows = self._db.row(f"SELECT count(*), coalesce(sum(occurrences), 0) FROM {name}_wanted")
-        distinct = "DISTINCT" if rows > hashes else ""
-        once = f"SELECT {distinct} {self._hash(side)} AS h, {values or '0'} FROM"
+        select = "SELECT DISTINCT" if rows > hashes else "SELECT"
         if rows * self._sizes[side] <= _GATHERED_BYTES_MAX * self._counts[side]:
-            gathered = f"SELECT {aggregates}, list({_ROW}) FILTER ({is_odd}) AS found FROM {relation} {_ROW}"
-            self._db.keep("gathered", gathered)
-            self._db.keep(f"{name}_odd", f"{once} (SELECT unnest(found, max_depth := 2) FROM gathered)")
+            packed = ", ".join(f"{column} := {value}" for column, value in row.items())
+            gathered = f"list(struct_pack({packed})) FILTER ({is_odd})"
+            self._db.keep("gathered", f"SELECT {aggregates}, {gathered} AS found FROM {relation}")
+            self._db.keep(f"{name}_odd", f"{select} * FROM (SELECT unnest(found, max_depth := 2) FROM gathered)")
             return self._db.row("SELECT * EXCLUDE (found) FROM gathered")
-        self._db.keep(f"{name}_odd", f"{once} {relation} WHERE {is_odd}")
+        values = ", ".join(f"{value} AS {column}" for column, value in row.items())
+        self._db.keep(f"{name}_odd", f"{select} {values} FROM {relation} WHERE {is_odd}")
         return self._db.row(f"SELECT {aggregates} FROM {relation}")
 
     def _diff(self, key: list[int]) -> RowDiff:

@@ -166,13 +166,14 @@ class _Comparison:
         """Return what is asked of each column, four values each."""
         asked = []
         for name, type_ in file.columns.items():
-            column = sql.name(name)
+            # What is read as text for the sake of the other table still has its own order.
+            value = f"TRY_CAST({sql.name(name)} AS {type_})"
             ordered = not is_nested(type_)
             asked += [
-                f"count(*) - count({column})",
-                f"left(CAST(min({column}) AS VARCHAR), {_VALUE_CHARACTERS_MAX})" if ordered else "NULL",
-                f"left(CAST(max({column}) AS VARCHAR), {_VALUE_CHARACTERS_MAX})" if ordered else "NULL",
-                f"CAST(avg({column}) AS DOUBLE)" if is_number(type_) else "NULL",
+                f"count(*) - count({sql.name(name)})",
+                f"left(CAST(min({value}) AS VARCHAR), {_VALUE_CHARACTERS_MAX})" if ordered else "NULL",
+                f"left(CAST(max({value}) AS VARCHAR), {_VALUE_CHARACTERS_MAX})" if ordered else "NULL",
+                f"CAST(avg({value}) AS DOUBLE)" if is_number(type_) else "NULL",
             ]
         return asked
 

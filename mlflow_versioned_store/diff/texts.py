@@ -198,7 +198,7 @@ def _hunks(old: Sequence[str], new: Sequence[str], blocks: Sequence[Block]) -> t
             lines = [Line("same", _shown(old[at])) for at in range(start, a_at)]
         lines += changed
         a_at, b_at = block.a + block.size, block.b + block.size
-        ends = block.size > 2 * _CONTEXT_LINES or a_at == len(old)
+        ends = block.size > 2 * _CONTEXT_LINES or (a_at, b_at) == (len(old), len(new))
         if lines:
             kept = min(block.size, _CONTEXT_LINES) if ends else block.size
             lines += [Line("same", _shown(old[at])) for at in range(block.a, block.a + kept)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import unicodedata
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-# Control and format characters, halves of others, and what ends lines and paragraphs.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def counted(count: int, noun: str) -> str:
@@ -43,7 +41,11 @@ def printable(text: str) -> str:
     """Return a text in which nothing moves the cursor, sounds the bell or turns the direction of writing."""
     if text.isprintable():
         return text
-    return "".join(one if one == "\t" or unicodedata.category(one) not in _UNSEEN else _code(one) for one in text)
+    return "".join(one if one.isprintable() or one == "\t" or _is_space(one) else _code(one) for one in text)
+
+
+def _is_space(character: str) -> bool:
+    return unicodedata.category(character) == "Zs"
 
 
 def _code(character: str) -> str:

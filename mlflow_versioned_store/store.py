@@ -197,13 +197,17 @@ class Store:
         names = [keys.decode_component(component) for component in components if not component.startswith("_")]
         return sorted(name for name in names if name is not None)
 
-    def domain(self, artifact_root: str) -> Domain:
+    def domain(self, artifact_root: str, settings: Settings | None = None) -> Domain:
         """Return the deduplication domain that uploads to an artifact root use.
+
+        Args:
+            artifact_root: The root's name.
+            settings: Settings other than those that this process found first.
 
         Raises:
             Unsupported: The store must not be written by this release.
         """
-        settings = self.settings
+        settings = settings or self.settings
         check_features((*self._marker.needs_to_write, *settings.needs_to_write), self.location, "write")
         name = self._domain_name(settings, artifact_root)
         dedup = settings.dedup and switch("MVS_DEDUP")

@@ -20,7 +20,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Versions": ("ls", "versions", "log", "cat", "get", "diff"),
     "Changes": ("put", "rm", "restore", "alias", "tag", "annotate"),
     "Other tools": ("materialize", "url"),
-    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy"),
+    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy", "rescope"),
     "This machine": ("cache", "completion"),
 }
 

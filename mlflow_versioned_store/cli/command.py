@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -16,7 +15,8 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 def command(function: Callable[..., None]) -> click.Command:
     """Make a function the command of its module; its docstring is the help."""
-    made = click.command()(_verbose(_json(function)))
+    made = click.command()(function)
+    made.params += _common_options()
     made.name = function.__module__.rpartition(".")[2].replace("_", "-")
     return made
 
@@ -46,18 +46,20 @@ def _ask_verbose(context: click.Context, _: click.Parameter, count: int) -> None
     context.call_on_close(close)
 
 
-_json: Callable[[Any], Any] = click.option(
-    "--json",
-    is_flag=True,
-    expose_value=False,
-    callback=_ask_json,
-    help="Print one JSON document: times in ISO 8601, sizes in bytes.",
-)
-_verbose: Callable[[Any], Any] = click.option(
-    "-v",
-    "--verbose",
-    count=True,
-    expose_value=False,
-    callback=_ask_verbose,
-    help="Say on stderr what is done, and more of what fails; -vv everything.",
-)
+def _common_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_ask_json,
+            help="Print one JSON document: times in ISO 8601, sizes in bytes.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_ask_verbose,
+            help="Say on stderr what is done, and more of what fails; -vv everything.",
+        ),
+    ]

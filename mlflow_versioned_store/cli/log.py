@@ -26,7 +26,14 @@ _OWNERS = ("run_id", "model_id", "trace_id")
 
 @_command
 @click.argument("address")
-@click.option("-n", "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Commits; 0 for all.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    metavar="COUNT",
+    help="Show so many commits, 0 for all; 20 by default.",
+)
 def command(address: str, limit: int) -> None:
     """Tell what happened to an artifact root, or to one path of it: when, who did what, and for which run.
 

@@ -3,8 +3,8 @@
 What is kept are parts of objects that never change: packs, and native objects with a recorded digest. Each object has
 two files, named by the SHA-256 of what identifies it:
 
-    <folder>/1/<2 hex>/<64 hex>          sparse: the bytes, where they are in the object
-    <folder>/1/<2 hex>/<64 hex>.parts    start u64 · bytes u64 · XXH3-64 of them u64 (little-endian), for each part
+    mvs-cache-1/<2 hex>/<64 hex>          sparse: the bytes, where they are in the object
+    mvs-cache-1/<2 hex>/<64 hex>.parts    start u64 · bytes u64 · XXH3-64 of them u64 (little-endian), for each part
 
 The second one is only appended to, by one write, after the bytes; and whoever writes a part writes the same bytes. So
 nothing is locked, and processes may end at any moment. Bytes that do not have their hash count as not there.
@@ -18,6 +18,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import shutil
 import struct
 import sys
@@ -34,7 +35,10 @@ from mlflow_versioned_store.content.sizes import parse_bytes
 from mlflow_versioned_store.environment import switch
 
 DEFAULT_BYTES_MAX = 10 << 30
-_LAYOUT = "1"
+# The folder may be one where other things lie, whose names must not be taken for ours.
+_HOME = "mvs-cache-1"
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+_FILE = re.compile(r"[0-9a-f]{64}(\.parts)?")
 _PARTS = ".parts"
 _PART = struct.Struct("<QQQ")
 _PART_BYTES_MAX = 256 << 10
@@ -98,7 +102,7 @@ class Cache:
         self.folder = folder
         self.on = on and limit != 0
         self._limit = limit
-        self._home = os.path.join(folder, _LAYOUT) if folder else ""
+        self._home = os.path.join(folder, _HOME) if folder else ""
 
     def through(self, name: str, start: int, stop: int, get: Get) -> memoryview:
         """Return the bytes [start, stop) of an object that never changes.
@@ -110,7 +114,7 @@ class Cache:
             get: Fetches bytes [start, stop) of the object. Called once, for the smallest range with all that is not
                 here; not at all where everything is.
         """
-        if not (self.on and self._home and _is_ours(self._home)):
+        if not self._is_usable():
             return _bytes(get(start, stop))
         path = self._path(name)
         parts = [part for part in _parts(path) if part.start < stop and part.stop > start]
@@ -127,7 +131,8 @@ class Cache:
 
     def forget(self, name: str) -> None:
         """Remove what is here of an object, because it turned out to be wrong."""
-        _remove(self._path(name))
+        if self._is_usable():
+            _remove(self._path(name))
 
     def usage(self) -> Usage:
         """Return what is there. Reads the folder, no file in it."""
@@ -154,6 +159,9 @@ class Cache:
             if _remove(one.path):
                 size -= one.size
 
+    def _is_usable(self) -> bool:
+        return self.on and bool(self._home) and _is_ours(self._home)
+
     def _path(self, name: str) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()
         return os.path.join(self._home, digest[:2], digest)
@@ -161,11 +169,7 @@ class Cache:
     def _limit_with(self, size: int) -> int:
         if self._limit is not None:
             return self._limit
-        try:
-            free = shutil.disk_usage(self._home).free
-        except OSError:
-            free = 0
-        return min(DEFAULT_BYTES_MAX, (free + size) // 10)
+        return min(DEFAULT_BYTES_MAX, (_free(self._home) + size) // 10)
 
     def _keep(self, path: str, start: int, data: memoryview) -> None:
         try:
@@ -242,6 +246,18 @@ def _is_ours(home: str) -> bool:
     return True
 
 
+def _free(folder: str) -> int:
+    """Return the free bytes of the disk that `folder` is on, or would be."""
+    while True:
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            above = os.path.dirname(folder)
+            if above == folder:
+                return 0
+            folder = above
+
+
 def _bytes(data: Buffer) -> memoryview:
     return memoryview(data).cast("B")
 
@@ -270,10 +286,11 @@ def _parts(path: str) -> list[_Part]:
         with open(journal, "rb") as file:
             records = file.read()
             used = os.fstat(file.fileno()).st_mtime
-        if time.time() - used > _TOUCHED_SECONDS:
-            os.utime(journal)
     except OSError:
         return []
+    if time.time() - used > _TOUCHED_SECONDS:
+        with suppress(OSError):
+            os.utime(journal)
     records = records[: len(records) - len(records) % _PART.size]
     return [_Part(*record) for record in _PART.iter_unpack(records)]
 
@@ -304,9 +321,9 @@ def _fill(path: str, parts: Sequence[_Part], start: int, whole: memoryview) -> t
 
 def _kept(home: str) -> Iterator[_Kept]:
     """Yield the objects of which something is there."""
-    for folder in _entries(home):
+    for folder in _entries(home, _FOLDER):
         found: dict[str, _Kept] = {}
-        for entry in _entries(folder.path):
+        for entry in _entries(folder.path, _FILE):
             with suppress(OSError):
                 info = entry.stat()
                 path = entry.path.removesuffix(_PARTS)
@@ -316,10 +333,10 @@ def _kept(home: str) -> Iterator[_Kept]:
         yield from found.values()
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str, name: re.Pattern[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            return [entry for entry in entries if name.fullmatch(entry.name)]
     except OSError:  # no folder, or none any more
         return []
 

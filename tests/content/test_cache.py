@@ -54,7 +54,7 @@ def read(folder: str, start: int, stop: int, *, name: str = "object") -> list[tu
 
 def files_of(folder: str) -> Iterator[Path]:
     """Yield the files of all objects."""
-    return (path for path in Path(folder).glob("1/??/*") if path.is_file())
+    return (path for path in Path(folder).glob("mvs-cache-1/??/*") if path.is_file())
 
 
 def test_bytes_come_once(folder: str) -> None:
@@ -156,7 +156,7 @@ def test_the_longest_unused_goes_first(folder: str) -> None:
     for number in range(20):
         small.through(f"object {number}", 0, 1 << 20, Source().get)
         # The clock of the files is too coarse for a test; each object is as old as its number says.
-        for path in Path(folder).glob("1/??/*"):
+        for path in Path(folder).glob("mvs-cache-1/??/*"):
             if time.time() - path.stat().st_mtime < 1000:
                 os.utime(path, (0, time.time() - 100_000 + number))
         small.through("object 0", 0, 1, Source().get)
@@ -189,6 +189,19 @@ def test_usage_says_what_is_there(folder: str) -> None:
     assert read(folder, 0, 10) == [(0, 10)]
 
 
+def test_only_what_is_its_own_is_removed(tmp_path: Path) -> None:
+    """In a folder that is used for other things as well, those are neither counted nor removed."""
+    Cache(str(tmp_path)).through("object", 0, 10, Source().get)
+    others = [tmp_path / "1/ab/cd", tmp_path / "mvs-cache-1/note", tmp_path / "mvs-cache-1/ab/note"]
+    for other in others:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(b"")
+    assert Cache(str(tmp_path)).usage().objects == 1
+    Cache(str(tmp_path)).clear()
+    Cache(str(tmp_path), 1).shed()
+    assert all(other.exists() for other in others)
+
+
 def test_a_hole_takes_no_room(folder: str) -> None:
     """A few bytes far behind in an object take the room of a few bytes."""
     Cache(folder).through("object", 200 << 20, (200 << 20) + 10, lambda *_: b"0123456789")
@@ -209,15 +222,15 @@ def test_nobody_else_can_look_inside(folder: str) -> None:
         read(folder, 0, 10)
     finally:
         os.umask(before)
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in [Path(folder, "1"), *Path(folder, "1").rglob("*")]]
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in Path(folder).rglob("*")]
     assert {mode & 0o077 for mode in modes} == {0}
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o770])
 def test_a_folder_that_others_reach_is_not_used(folder: str, mode: int) -> None:
     """What others may have written is not believed, and where others may look nothing is left."""
-    os.makedirs(Path(folder, "1"))
-    os.chmod(Path(folder, "1"), mode)
+    os.makedirs(Path(folder, "mvs-cache-1"))
+    os.chmod(Path(folder, "mvs-cache-1"), mode)
     assert [read(folder, 0, 10), read(folder, 0, 10)] == [[(0, 10)], [(0, 10)]]
     assert list(files_of(folder)) == []
 
@@ -228,6 +241,7 @@ def test_without_a_place_there_is_no_cache(tmp_path: Path) -> None:
     for folder in (None, "/proc/nowhere", str(tmp_path / "file")):
         nowhere = Cache(folder)
         assert nowhere.through("object", 0, 10, Source().get) == DATA[:10]
+        nowhere.forget("object")
         assert nowhere.usage().objects == nowhere.clear() == 0
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
 
 import msgspec
 
 from mlflow_versioned_store.content import codecs, fetch
 from mlflow_versioned_store.content.deltas import next_in_chain
 from mlflow_versioned_store.content.domain import Domain
-from mlflow_versioned_store.content.fetch import Fetched
+from mlflow_versioned_store.content.fetch import Fetched, Span
 from mlflow_versioned_store.content.frames import HEADER_BYTES
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import deadline
@@ -47,12 +48,28 @@ class Job(msgspec.Struct, eq=False, gc=False):
     chain: tuple[FramePlace, ...] = ()
 
 
-def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
-    """Fetch in one plan what the deltas among `jobs` lean on; none where that is more than they would be unencoded.
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """What deltas lean on, on its way."""
 
-    Raises:
-        VersionedStoreError: The bases cannot be had, or not in time; then store plainly.
-    """
+    reads: dict[Span, Future[memoryview]]
+    by_place: dict[FramePlace, Span]
+
+    def fetched(self) -> Fetched:
+        """Wait until all of it is there.
+
+        Raises:
+            VersionedStoreError: The bases cannot be had, or not in time; then store plainly.
+        """
+        size = sum(span.stop - span.start for span in self.reads)
+        _, late = wait(self.reads.values(), timeout=deadline(size))
+        if late:
+            raise VersionedStoreError(f"reading {size} bytes of earlier versions took too long")
+        return Fetched({span: read.result() for span, read in self.reads.items()}, self.by_place)
+
+
+def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
+    """Start to fetch in one plan what the deltas among `jobs` lean on; nothing where that is more than `jobs` hold."""
     for job in jobs:
         if job.predecessor is not None and (following := next_in_chain(job.predecessor)):
             job.number, job.chain = following
@@ -63,11 +80,7 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
         for job in wanted:
             job.chain = ()
         return None
-    futures = fetch.start(domain.backend, by_place.values())
-    _, late = wait(futures.values(), timeout=deadline(to_read))
-    if late:
-        raise VersionedStoreError(f"reading {to_read} bytes of earlier versions took too long")
-    return Fetched({span: future.result() for span, future in futures.items()}, by_place)
+    return Bases(fetch.start(domain.backend, by_place.values()), by_place)
 
 
 def encode(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from mlflow_versioned_store.content.blocks import REST_BYTES_MAX
+from mlflow_versioned_store.content.chunking import Cutter
 from mlflow_versioned_store.content.digests import TAIL_BYTES, Digest, tail_fingerprint
 from mlflow_versioned_store.content.hashing import KnownFiles
 from mlflow_versioned_store.content.indexes import CHUNK_FOLLOWS, FILE_ENDS, Index, Placed
@@ -36,9 +37,10 @@ class Foresight(KnownFiles, Protocol):
 class Follower:
     """Follows the chunks of a known file through the bytes of one that resembles it; not to be shared by threads."""
 
-    def __init__(self, foresight: Foresight | None, digest: Digest):
+    def __init__(self, foresight: Foresight | None, digest: Digest, cutter: Cutter):
         self._foresight = foresight
         self._digest = digest
+        self._cutter = cutter
         self._cursor: Cursor | None = None
         self._guesses = 0
 
@@ -57,16 +59,16 @@ class Follower:
         if index.follows[at] == FILE_ENDS or row.raw > len(data):
             self._cursor = None
             return None
-        digest = self._digest(data[: row.raw])
-        if digest == row.digest:
-            return self._pass(row.raw, digest, row.tail)
-        end = _end_alike(data, row)
+        tail = tail_fingerprint(data[: row.raw])
+        if tail == row.tail:
+            return self._pass(row.raw, self._digest(data[: row.raw]), tail)
+        end = self._end_alike(data, row)
         if end is not None:
-            return self._pass(end, digest if end == row.raw else self._digest(data[:end]), row.tail)
+            return self._pass(end, self._digest(data[:end]), row.tail)
         if self._guesses < _GUESSES_MAX:
             # The last bytes themselves were edited. Whether the place is right shows at the next end.
             guesses = self._guesses + 1
-            passed = self._pass(row.raw, digest, tail_fingerprint(data[: row.raw]))
+            passed = self._pass(row.raw, self._digest(data[: row.raw]), tail)
             self._guesses = guesses
             return passed
         self._cursor = None
@@ -76,6 +78,19 @@ class Follower:
         """Look where to go on after a chunk that was not foreseen."""
         self._guesses = 0
         self._cursor = self._foresight.place_after(digest, tail) if self._foresight is not None else None
+
+    def _end_alike(self, data: memoryview, row: Placed) -> int | None:
+        """Return where, near its old length, a changed chunk ends with the same 64 bytes as before."""
+
+        def ends_alike(end: int) -> bool:
+            return TAIL_BYTES <= end <= len(data) and tail_fingerprint(data[end - TAIL_BYTES : end]) == row.tail
+
+        # The same bytes mostly make a cut again, which is found at once.
+        cut = self._cutter.cut(data[: row.raw + _SHIFT_MAX], final=True)
+        if cut is not None and cut >= row.raw - _SHIFT_MAX and ends_alike(cut):
+            return cut
+        places = (end for step in range(1, _SHIFT_MAX + 1) for end in (row.raw + step, row.raw - step))
+        return next(filter(ends_alike, places), None)
 
     def _pass(self, end: int, digest: bytes, tail: int) -> tuple[int, bytes, int]:
         self._guesses = 0
@@ -87,13 +102,3 @@ class Follower:
 def next_place(index: Index, at: int) -> Cursor | None:
     """Return the place behind row `at`, if the chunk there followed it in the same file."""
     return Cursor(index, at + 1) if at + 1 < len(index.rows) and index.follows[at] == CHUNK_FOLLOWS else None
-
-
-def _end_alike(data: memoryview, row: Placed) -> int | None:
-    """Return where, near its old length, a changed chunk ends with the same 64 bytes as before."""
-    for step in range(_SHIFT_MAX + 1):
-        for end in (row.raw + step, row.raw - step):
-            fits = TAIL_BYTES <= end <= len(data)
-            if fits and tail_fingerprint(data[end - TAIL_BYTES : end]) == row.tail:
-                return end
-    return None

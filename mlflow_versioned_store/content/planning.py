@@ -84,6 +84,8 @@ def leaned_on(decisions: Sequence[Decision], known: Known) -> set[PackName]:
 
 def align(chunks: Sequence[Chunk], old: Sequence[Placed], digest: Digest) -> list[Chunk]:
     """Return the bytes of `chunks` cut as the `old` chunks were, or as they are where that makes no sense."""
+    if len(chunks) == len(old) == 1:
+        return list(chunks)
     sizes = [row.raw for row in old]
     total = sum(len(chunk.data) for chunk in chunks)
     if [len(chunk.data) for chunk in chunks] == sizes or any(chunk.source is not chunks[0].source for chunk in chunks):

@@ -136,7 +136,7 @@ class Scanner:
         return self._cut_whole(scanned, memoryview(data))
 
     def _cut_whole(self, scanned: Scanned, data: memoryview) -> Iterator[Chunk]:
-        follower = Follower(self._foresight, self._digest)
+        follower = Follower(self._foresight, self._digest, self._cutter)
         while (chunk := self._next_chunk(scanned, data, follower, final=True)) is not None:
             yield chunk
             data = data[len(chunk.data) :]
@@ -189,7 +189,7 @@ class Scanner:
     def _of_blocks(self, blocks: Blocks, hashing: Hashing) -> Iterator[Chunk]:
         scanned = Scanned()
         self.scanned.append(scanned)
-        follower = Follower(self._foresight, self._digest)
+        follower = Follower(self._foresight, self._digest, self._cutter)
         rest, final = memoryview(b""), False
         with contextlib.closing(blocks):
             while not final:

@@ -20,6 +20,7 @@ from mlflow_versioned_store.content.ahead import ahead
 from mlflow_versioned_store.content.clock import elapsed
 from mlflow_versioned_store.content.codecs import compress
 from mlflow_versioned_store.content.domain import Domain
+from mlflow_versioned_store.content.encoding import Bases, Job
 from mlflow_versioned_store.content.fetch import Fetched
 from mlflow_versioned_store.content.files import FileChunks
 from mlflow_versioned_store.content.indexes import Placed
@@ -145,6 +146,16 @@ def _inline(domain: Domain, scanned: list[Scanned], segments: Sequence[Segment])
     return Uploaded(_contents(scanned, files, {}), {}, bytes(frames), 0, [])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Planned:
+    """What becomes of `size` bytes; the chunks to store, and what they lean on, on its way."""
+
+    size: int
+    decisions: list[Decision]
+    jobs: list[Job]
+    bases: Bases | None
+
+
 class _PackedUpload:
     """An upload whose frames go into packs."""
 
@@ -160,6 +171,8 @@ class _PackedUpload:
         self._place: Spot | None = None
         self._carried: list[Chunk] = []
         self._size = 0
+        self._planned: _Planned | None = None
+        self._bases_failed = False
         self._staged_indexes: list[IndexName] = []
         self._staged_at = elapsed()
 
@@ -172,18 +185,17 @@ class _PackedUpload:
             return
         decisions = self._plan(segment, final=final)
         jobs = [decision.job for decision in decisions if decision.job is not None]
-        encoded = encoding.encode(self._domain, jobs, self._bases(jobs), self._known.give_up)
-        for decision in decisions:
-            if decision.job is not None:
-                self._writer.append(decision.placed, next(encoded))
-            self._note(decision)
-        self._size += segment.size
-        if self._staging is not None and self._stage_is_due(self._staging):
-            self._stage(self._staging)
+        planned = _Planned(segment.size, decisions, jobs, encoding.fetch_bases(self._domain, jobs))
+        # While the bases of these are on their way, the ones before are encoded.
+        self._write_planned()
+        self._planned = planned
+        if planned.bases is None:
+            self._write_planned()
 
     def finish(self, scanned: list[Scanned]) -> Uploaded:
         """Wait for the packs, start index and hooks, and return what the commit needs."""
         self.store(Segment(), final=True)
+        self._write_planned()
         self._writer.finish()
         if lost := self._domain.sightings.unusable(self._old_packs):
             raise Unavailable(f"{len(lost)} packs that this upload leans on were collected meanwhile; log it again.")
@@ -214,10 +226,28 @@ class _PackedUpload:
             self._known.refuse(refused)
             self._known.disown(decision.placed for decision in decisions if decision.job is not None)
 
-    def _bases(self, jobs: Sequence[encoding.Job]) -> Fetched | None:
+    def _write_planned(self) -> None:
+        """Encode and write what was planned last, if it was not written yet."""
+        planned, self._planned = self._planned, None
+        if planned is None:
+            return
+        encoded = encoding.encode(self._domain, planned.jobs, self._fetched(planned.bases), self._known.give_up)
+        for decision in planned.decisions:
+            if decision.job is not None:
+                self._writer.append(decision.placed, next(encoded))
+            self._note(decision)
+        self._size += planned.size
+        if self._staging is not None and self._stage_is_due(self._staging):
+            self._stage(self._staging)
+
+    def _fetched(self, bases: Bases | None) -> Fetched | None:
+        # Who waited too long once waits no second time for what was asked for meanwhile.
+        if bases is None or self._bases_failed:
+            return None
         try:
-            return encoding.fetch_bases(self._domain, jobs)
+            return bases.fetched()
         except VersionedStoreError as error:
+            self._bases_failed = True
             self._known.give_up(error)
             return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
@@ -9,6 +11,7 @@ from mlflow_versioned_store.content import codecs, encoding
 from mlflow_versioned_store.content.digests import tail_fingerprint
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.encoding import Job
+from mlflow_versioned_store.content.fetch import Fetched
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.packing import Encoded, PackWriter
 from mlflow_versioned_store.content.scan import Chunk, Scanned
@@ -25,10 +28,16 @@ def job_of(data: bytes, predecessor: Placed | None = None) -> Job:
     return Job(chunk, Placed(chunk.digest, chunk.tail, len(data)), predecessor)
 
 
+def fetched(domain: Domain, jobs: Sequence[Job]) -> Fetched | None:
+    """Return what the deltas among jobs lean on."""
+    bases = encoding.fetch_bases(domain, jobs)
+    return bases.fetched() if bases else None
+
+
 def stored(domain: Domain, *jobs: Job) -> list[Encoded]:
     """Encode and store jobs, and return how they were encoded."""
     damage: list[Damaged] = []
-    encoded = list(encoding.encode(domain, jobs, encoding.fetch_bases(domain, jobs), damage.append))
+    encoded = list(encoding.encode(domain, jobs, fetched(domain, jobs), damage.append))
     writer = PackWriter(domain)
     for job, one in zip(jobs, encoded, strict=True):
         writer.append(job.placed, one)
@@ -142,7 +151,7 @@ def test_a_damaged_base_is_told_and_does_without(domain: Domain) -> None:
     domain.backend.put(key, bytes(data))
     second = [job_of(text(edited(rows(seed, 1300), 1)), job.placed) for seed, job in enumerate(first)]
     damage: list[Damaged] = []
-    encoded = list(encoding.encode(domain, second, encoding.fetch_bases(domain, second), damage.append))
+    encoded = list(encoding.encode(domain, second, fetched(domain, second), damage.append))
     assert [one.codec == codecs.DELTA for one in encoded] == [True, False, True]
     assert [error.key for error in damage] == [key]
     assert second[1].placed.ancestors == ()

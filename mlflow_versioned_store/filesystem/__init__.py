@@ -9,6 +9,7 @@ There is a class for each scheme, since fsspec takes one class with one set of o
 from __future__ import annotations
 
 from mlflow_versioned_store.filesystem.base import VersionedFileSystem
+from mlflow_versioned_store.filesystem.of_mlflow import ModelsFileSystem, RunsFileSystem
 
 __all__ = [
     "AzureFileSystem",
@@ -16,6 +17,8 @@ __all__ = [
     "GcsFileSystem",
     "HdfsFileSystem",
     "MemoryFileSystem",
+    "ModelsFileSystem",
+    "RunsFileSystem",
     "S3FileSystem",
     "VersionedFileSystem",
 ]

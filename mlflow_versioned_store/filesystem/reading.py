@@ -264,8 +264,12 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
         # URIs have no "?", but the names of files may, and those of stores do not.
         head, mark, _ = path.partition("?")
         head = head.rpartition("/")[0] if mark else head
-        store, inside = open_store(f"{self.protocol}://{head}")
+        store, inside = open_store(self._uri(head))
         return store, joined(inside, path[len(head) :].strip("/"))
+
+    def _uri(self, path: str) -> str:
+        """Return the artifact URI of a path."""
+        return f"{self.protocol}://{path}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ MIB = 1 << 20
 RANDOM_BYTES = 512 * MIB
 CSV_ROWS = 886_000
 PARQUET_ROWS = 8 << 20
+TABLE_ROWS = 5_000_000
 SMALL_FILES = 10_000
 SMALL_FOLDERS = 20
 SERVER_FILES = 300
@@ -84,6 +86,25 @@ class Data:
 
         return self._once(f"table-{rows}.parquet", make)
 
+    def tables(self, rows: int = TABLE_ROWS) -> Path:
+        """A directory of two CSV tables of ten columns; in the new one, every hundredth row has another amount."""
+
+        def make(path: Path) -> None:
+            import pyarrow as pa
+            from pyarrow.csv import CSVWriter
+
+            path.mkdir()
+            random = np.random.default_rng(12)
+            schema = pa.schema([(name, pa.array(column).type) for name, column in table_columns(random, 0, 1).items()])
+            with CSVWriter(path / "old.csv", schema) as old, CSVWriter(path / "new.csv", schema) as new:
+                for start in range(0, rows, MIB):
+                    columns = table_columns(random, start, min(MIB, rows - start))
+                    old.write_table(pa.table(columns, schema=schema))
+                    columns["amount"] = columns["amount"] + (columns["id"] % 100 == 0)
+                    new.write_table(pa.table(columns, schema=schema))
+
+        return self._once(f"tables-{rows}", make)
+
     def small_files(self, count: int = SMALL_FILES, seed: int = 3) -> Path:
         """A directory of random files of 0.5 to 8 KB in 20 folders."""
 
@@ -105,6 +126,22 @@ class Data:
             make(unfinished)
             unfinished.rename(path)
         return path
+
+
+def table_columns(random: np.random.Generator, start: int, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns of the kinds that tables of customers have: an id, a day, categories, counts, amounts, a code."""
+    return {
+        "id": np.arange(start, start + count),
+        "day": np.datetime64("2020-01-01") + random.integers(0, 2000, count),
+        "city": random.choice(["Berlin", "Madrid", "Oslo", "Paris", "Prague", "Rome"], count),
+        "plan": random.choice(["month-to-month", "one year", "two years"], count),
+        "tenure": random.integers(0, 72, count),
+        "active": random.integers(0, 2, count).astype(bool),
+        "amount": random.integers(1800, 12_000, count) / 100,
+        "total": random.integers(1800, 900_000, count) / 100,
+        "score": random.normal(size=count),
+        "code": np.char.mod("%08x", random.integers(0, 1 << 32, count)),
+    }
 
 
 def size_of(path: Path) -> int:

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data, reading
+from benchmarks import data, diffs, reading
 from benchmarks.memory import Peak
 from benchmarks.order import READY, SECONDS_MAX
 
@@ -226,6 +226,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "log_by_threads": log_by_threads,
     "log_edits": log_edits,
     **reading.OPERATIONS,
+    **diffs.OPERATIONS,
 }
 
 if __name__ == "__main__":

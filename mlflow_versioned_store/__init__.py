@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_versioned_store import errors
+    from mlflow_versioned_store.api.batches import Batch
     from mlflow_versioned_store.api.opening import locate, open, open_root, open_store  # noqa: A004
     from mlflow_versioned_store.api.stores import ArtifactRoot, Commit, Entry, Store, Stored, Version
 
 __version__ = "0.1.0"
 __all__ = [
     "ArtifactRoot",
+    "Batch",
     "Commit",
     "Entry",
     "Store",
@@ -36,6 +38,7 @@ __all__ = [
 
 _MODULES = {
     "errors": "errors",
+    "Batch": "api.batches",
     **dict.fromkeys(("locate", "open", "open_root", "open_store"), "api.opening"),
     **dict.fromkeys(("ArtifactRoot", "Commit", "Entry", "Store", "Stored", "Version"), "api.stores"),
 }

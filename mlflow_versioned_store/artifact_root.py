@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
+from mlflow_versioned_store import changes
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.changes import Item, Recorded, Stored, checked_paths
 from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
-from mlflow_versioned_store.content.locations import IndexName, Native, Reference
+from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.parts import Range
 from mlflow_versioned_store.content.scan import Source, size_up_to
 from mlflow_versioned_store.content.sharing import Sharing, sharing
 from mlflow_versioned_store.content.sinks import FileSink
-from mlflow_versioned_store.content.upload import FileContent, Staging, upload
+from mlflow_versioned_store.content.upload import Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
@@ -35,39 +36,13 @@ from mlflow_versioned_store.roots import clean_path
 from mlflow_versioned_store.settings import Settings, staging_from_environment
 from mlflow_versioned_store.version_file import VersionFile
 
+__all__ = ["ArtifactRoot", "Child", "Folder", "Item", "Progress", "Recorded", "Stored"]
+
 _log = logging.getLogger("mlflow_versioned_store")
 # Below this an upload is not worth a look at the state before its commit.
 _LOOKED_UP_FROM = 256 << 10
 _HINTED_COMMITS = 4
 _HINTED_INDEXES = 4
-
-
-class Item(NamedTuple):
-    """Something to upload.
-
-    Args:
-        path: Where to, inside the artifact root.
-        source: A local path, bytes or a readable binary stream; None for an empty folder.
-    """
-
-    path: str
-    source: Source | None
-
-
-class Stored(NamedTuple):
-    """What became of an item.
-
-    Args:
-        path: Its path.
-        version: Its version.
-        unchanged: Whether that version was current already.
-        size: Its bytes.
-    """
-
-    path: str
-    version: int
-    unchanged: bool
-    size: int
 
 
 class Child(NamedTuple):
@@ -85,29 +60,6 @@ class Folder(NamedTuple):
 
     path: str
     state: State
-
-
-class Recorded(NamedTuple):
-    """A version to make of an object that exists already.
-
-    Args:
-        path: Its path.
-        size: Its bytes.
-        location: The object: of the store (`Native`) or elsewhere (`Reference`).
-        sha256: Its SHA-256, hex; "" where nobody has read it. Such a version is never unchanged.
-        note: What else belongs to it.
-    """
-
-    path: str
-    size: int
-    location: Native | Reference
-    sha256: str = ""
-    note: dict[str, Any] | None = None
-
-    def entry(self) -> DraftEntry:
-        """Return it as a change records it."""
-        path, at = clean_path(self.path), locations.encode_location(self.location)
-        return DraftEntry(path, "file", self.size, self.sha256, at, note=self.note)
 
 
 class Progress(Protocol):
@@ -166,8 +118,20 @@ class ArtifactRoot:
         """Everything that ever happened to it."""
         return self._log
 
-    def upload(self, items: Sequence[Item], *, context: Context, progress: Progress | None = None) -> list[Stored]:
-        """Store items in one atomic change: all of them, or none.
+    @property
+    def domain(self) -> Domain:
+        """The deduplication domain that uploads use."""
+        return self._store.domain(self.name)
+
+    def upload(
+        self,
+        items: Sequence[Item],
+        *,
+        context: Context,
+        progress: Progress | None = None,
+        deleted: Sequence[str] = (),
+    ) -> list[Stored]:
+        """Store items in one atomic commit: all of them, or none.
 
         Content that is the current version of its path makes no new one. Small uploads of several threads travel in
         one commit. Costs one request where all is small; else the packs, then the commit with index and hooks beside.
@@ -176,29 +140,36 @@ class ArtifactRoot:
             items: What to store; a path may occur once.
             context: Who makes the change, and for which run.
             progress: Is told of the bytes read.
+            deleted: Paths that end in the same commit, with all that is below them, before the items are there.
 
         Raises:
-            InvalidInput: A path is not valid, or occurs twice or as file and folder.
+            InvalidInput: A path is not valid, reads as an address, or occurs twice or as file and folder.
             SourceChanged, LocalStorageFailed: A source cannot be read as it is.
             VersionedStoreError: The store refused or failed; nothing is visible of the change.
         """
-        paths = _checked_paths(items)
+        deletions = [changes.deletion(deleted, context)] if deleted else []
+        if not items:
+            self._append(deletions)
+            return []
+        paths = checked_paths(items)
         files = {path: item.source for path, item in zip(paths, items, strict=True) if item.source is not None}
         count = progress.add if progress else ignore
-        domain, change = self._store.domain(self.name), uuid.uuid4().hex
+        domain, change = self.domain, uuid.uuid4().hex
         native = self._native.upload(self._natively(files), domain, change, count)
         packed = {path: native.packed.get(path, source) for path, source in files.items() if path not in native.made}
         sources = list(packed.values())
         hints = self._hints(sources, list(packed))
         uploaded = upload(domain, sources, hints=hints, on_read=count, staging=self._staging(context))
         contents = native.contents | dict(zip(packed, uploaded.files, strict=True))
-        entries = tuple(_entry(path, contents[path]) if path in files else DraftEntry(path, "folder") for path in paths)
-        draft = replace(_draft("upload", context, entries, uploaded.content, uploaded.frames), id=change)
+        entries = tuple(
+            changes.file_entry(path, contents[path]) if path in files else DraftEntry(path, "folder") for path in paths
+        )
+        draft = changes.draft("upload", context, entries, uploaded.content, uploaded.frames, change)
         try:
-            (appended,) = self._log.append([draft])
+            *_, appended = self._append([*deletions, draft])
         finally:
             uploaded.settle()
-        stored = _stored(entries, appended)
+        stored = changes.stored(entries, appended)
         committed = {one.path: Committed(one.version, one.unchanged) for one in stored}
         self._native.committed(native, committed, change, context.run_id or "")
         return stored
@@ -216,9 +187,34 @@ class ArtifactRoot:
         Raises:
             InvalidInput: A path, size, digest or note cannot be written.
         """
-        entries = tuple(one.entry() for one in versions)
-        (appended,) = self._log.append([_draft(operation, context, entries)])
-        return _stored(entries, appended)
+        return self.commit(operation, [one.entry() for one in versions], context=context)
+
+    def commit(
+        self,
+        operation: Operation,
+        entries: Sequence[DraftEntry],
+        *,
+        content: dict[str, Any] | None = None,
+        frames: bytes = b"",
+        context: Context,
+    ) -> list[Stored]:
+        """Make versions whose bytes are durable, in one atomic change. One request.
+
+        Args:
+            operation: "upload" or "restore".
+            entries: What is made, in order.
+            content: What the entries' `at` refer to.
+            frames: The bytes that travel inside the commit.
+            context: Who makes the change, and for which run.
+
+        Raises:
+            InvalidInput: An entry cannot be written.
+        """
+        draft = changes.draft(operation, context, tuple(entries), content, frames)
+        (appended,) = self._append([draft])
+        if self._store.settings.native:
+            self._native.deleted([version for version in appended.versions if version is not None], draft.id)
+        return changes.stored(entries, appended)
 
     def settle(self) -> int:
         """Let plain readers of native keys get the newest committed versions, and nothing where they were deleted.
@@ -244,10 +240,7 @@ class ArtifactRoot:
         state = self._log.state()
         if not (state.has_folder(clean) if clean else next(state.below(""), None)) and not state.get(clean):
             return 0
-        draft = _draft("delete", context, (DraftEntry(clean, "folder"),))
-        (appended,) = self._log.append([draft])
-        if self._store.settings.native:
-            self._native.deleted(appended.deleted, draft.id)
+        (appended,) = self._append([changes.deletion([clean], context)])
         return len(appended.deleted)
 
     def annotate(self, path: str, notes: Mapping[str, Any], *, number: int = 0, context: Context) -> None:
@@ -265,7 +258,7 @@ class ArtifactRoot:
             InvalidInput: A note or an alias cannot be written.
         """
         entry = DraftEntry(clean_path(path), version=number, note=dict(notes))
-        self._log.append([_draft("annotate", context, (entry,))])
+        self._log.append([changes.draft("annotate", context, (entry,))])
 
     def find(self, address: str) -> Version | Folder:
         """Return the version or folder that an address leads to.
@@ -277,6 +270,18 @@ class ArtifactRoot:
         """
         found = resolve(self._log, address)
         return found.version if found.version is not None else Folder(found.path, found.state)
+
+    def find_plain(self, path: str) -> Version | Folder:
+        """Return the current version or folder at a path.
+
+        Raises:
+            NotFound: There is none; the message says what there is instead.
+            InvalidInput: It is the address of a version, and versions never change.
+        """
+        found = self.find(path)
+        if found.path != clean_path(path):
+            raise InvalidInput(f"{path!r} is an address of {found.path!r}, and versions never change. Name the path.")
+        return found
 
     def resolve(self, address: str) -> Version | Folder | None:
         """Return the version or folder that an address leads to, or None where there certainly is none.
@@ -372,18 +377,37 @@ class ArtifactRoot:
         return VersionFile(self._reading, version)
 
     def sharing(self, version: Version, other: ArtifactRoot, other_version: Version) -> Sharing | None:
-        """Return what a version has in common with one of this or another root of the same store, neither being read.
+        """Return what a version has in common with one of this or another root, neither being read.
 
         Costs one request a commit that made them and one a pack whose directory is not known yet.
 
         Returns:
-            None where it cannot be told: of versions inside commits, and of whole objects.
+            None where it cannot be told: of versions inside commits, of whole objects, and of two stores.
 
         Raises:
             Damaged, ObjectMissing: What a commit and the directories of its packs say does not fit together.
         """
+        if other._store is not self._store:
+            return None
         new, old = self._reading.packed(version), other._reading.packed(other_version)
         return sharing(old, new, self._store.reader.directories) if old and new else None
+
+    def _append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Commit drafts, if any, and see to what ended by them."""
+        all_appended = self._log.append(drafts) if drafts else []
+        for draft, appended in zip(drafts, all_appended, strict=True):
+            ended = appended.deleted
+            if ended and draft.operation != "delete":
+                _log.warning(
+                    "%d paths in %r ended, such as %r: a file came where a folder was, or a folder where a file was. "
+                    "Their versions stay readable by their addresses.",
+                    len(ended),
+                    self.name,
+                    ended[0].path,
+                )
+            if ended and self._store.settings.native:
+                self._native.deleted(ended, draft.id)
+        return all_appended
 
     def _natively(self, files: Mapping[str, Source]) -> dict[str, Source]:
         patterns = compiled(self._store.settings.native)
@@ -411,46 +435,6 @@ class ArtifactRoot:
         seconds, size = staging_from_environment(self._store.settings)
 
         def commit(content: dict[str, Any]) -> None:
-            self._log.append([_draft("stage", context, (), content)])
+            self._log.append([changes.draft("stage", context, (), content)])
 
         return Staging(commit, seconds, size)
-
-
-def _draft(
-    operation: Operation,
-    context: Context,
-    entries: tuple[DraftEntry, ...],
-    content: dict[str, Any] | None = None,
-    frames: bytes = b"",
-) -> Draft:
-    return Draft(
-        uuid.uuid4().hex, operation, entries, content or {}, frames, who=context.who(), context=context.mlflow()
-    )
-
-
-def _stored(entries: Sequence[DraftEntry], appended: Appended) -> list[Stored]:
-    return [
-        Stored(entry.path, version.number if version else 0, same, entry.size)
-        for entry, version, same in zip(entries, appended.versions, appended.unchanged, strict=True)
-    ]
-
-
-def _entry(path: str, content: FileContent) -> DraftEntry:
-    return DraftEntry(path, "file", content.size, content.sha256, content.at)
-
-
-def _checked_paths(items: Sequence[Item]) -> list[str]:
-    paths = [clean_path(item.path) for item in items]
-    seen: set[str] = set()
-    for path in paths:
-        if not path or path in seen:
-            raise InvalidInput(f"{path!r} cannot be uploaded twice in one change." if path else "A file needs a name.")
-        seen.add(path)
-    files = {path for path, item in zip(paths, items, strict=True) if item.source is not None}
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder:
-            if folder in files:
-                raise InvalidInput(f"{folder!r} is uploaded as a file and as the folder of {path!r}; rename one.")
-            folder = folder.rpartition("/")[0]
-    return paths

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, overload
+
 from mlflow_versioned_store import store as engine
 from mlflow_versioned_store.api.stores import ArtifactRoot, Store
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.version_file import VersionFile
+from mlflow_versioned_store.version_writer import VersionWriter
 
 _OF_MLFLOW = ("runs:", "models:")
 
@@ -76,15 +79,24 @@ def locate(uri: str, *, create: bool = False) -> tuple[ArtifactRoot, str]:
     return ArtifactRoot(store, store.root(place.root)), place.path
 
 
-def open(uri: str) -> VersionFile:  # noqa: A001 - meant to be called as mvs.open
-    """Open a file of a store by its URI; see `ArtifactRoot.open`.
+@overload
+def open(uri: str, mode: Literal["rb"] = "rb") -> VersionFile: ...  # noqa: A001 - called as mvs.open
+
+
+@overload
+def open(uri: str, mode: Literal["wb"]) -> VersionWriter: ...  # noqa: A001
+
+
+def open(uri: str, mode: Literal["rb", "wb"] = "rb") -> VersionFile | VersionWriter:  # noqa: A001
+    """Open a file of a store by its URI, to read or to write it; see `ArtifactRoot.open`.
 
     Args:
         uri: As for `locate`.
+        mode: "rb" or "wb". Writing makes a store where there is none.
 
     Raises:
         NotFound: There is no such file or version, or no store.
-        InvalidInput: The URI can never work.
+        InvalidInput: The URI or the mode can never work.
     """
-    root, address = locate(uri)
-    return root.open(address)
+    root, address = locate(uri, create=mode == "wb")
+    return root.open(address, mode)

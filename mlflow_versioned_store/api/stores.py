@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mlflow_versioned_store import artifact_root, context, store
 from mlflow_versioned_store.api import downloads, uploads
-from mlflow_versioned_store.artifact_root import Folder, Progress, Stored
+from mlflow_versioned_store.api.batches import Batch
+from mlflow_versioned_store.api.listings import Entry, entry, spec
+from mlflow_versioned_store.artifact_root import Folder, Progress
+from mlflow_versioned_store.changes import Item, Stored, checked_paths
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.errors import InvalidInput, NotFound
+from mlflow_versioned_store.history.addresses import readable
 from mlflow_versioned_store.history.records import Commit
 from mlflow_versioned_store.history.state import ALIAS, TAG
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.moving import Taken, take
 from mlflow_versioned_store.roots import clean_path, joined
 from mlflow_versioned_store.settings import Settings
 from mlflow_versioned_store.version_file import VersionFile
+from mlflow_versioned_store.version_writer import VersionWriter
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store import diff
 
 __all__ = ["ArtifactRoot", "Commit", "Entry", "Progress", "Store", "Stored", "Version"]
-
-
-class Entry(NamedTuple):
-    """A file or folder in a listing.
-
-    Args:
-        name: Its last component; in a recursive listing its path below the listed folder.
-        path: Its path inside the artifact root.
-        is_folder: Whether it is a folder.
-        size: Bytes of a file; None for a folder.
-        version: The version of a file; None for a folder.
-    """
-
-    name: str
-    path: str
-    is_folder: bool
-    size: int | None
-    version: Version | None
 
 
 class Store:
@@ -169,14 +161,35 @@ class ArtifactRoot:
         clean = clean_path(path)
         return (commit for commit in commits if self._concerns(commit, clean))
 
-    def open(self, address: str) -> VersionFile:
-        """Return a file to read from: seekable, and only what is read is fetched.
+    @overload
+    def open(self, address: str, mode: Literal["rb"] = "rb") -> VersionFile: ...
+
+    @overload
+    def open(self, address: str, mode: Literal["wb"]) -> VersionWriter: ...
+
+    def open(self, address: str, mode: Literal["rb", "wb"] = "rb") -> VersionFile | VersionWriter:
+        """Return a file to read from, or one to write to.
+
+        Read files are seekable, and only what is read is fetched. What is written becomes a version when the file is
+        closed, and none when a `with` block around it is left by an error; until then it is kept in memory up to 1 MiB,
+        and beyond that in a temporary file.
+
+        Args:
+            address: The file to read, or the path to write.
+            mode: "rb" or "wb".
 
         Raises:
             NotFound: There is no such file or version; the message says what there is instead.
-            InvalidInput: The address can never lead anywhere.
+            InvalidInput: The address or the mode can never work.
         """
-        return self.engine.open(self.get(address))
+        if mode == "rb":
+            return self.engine.open(self.get(address))
+        if mode != "wb":
+            raise InvalidInput(
+                f"{address!r} cannot be opened with the mode {mode!r}; read it ('rb') or write it ('wb')."
+            )
+        (path,) = checked_paths([Item(address, b"")])
+        return VersionWriter(path, lambda items: self.engine.upload(items, context=self._context))
 
     def read_bytes(self, address: str) -> bytes:
         """Return the content of a file, checked.
@@ -243,10 +256,92 @@ class ArtifactRoot:
             NotFound: There is nothing at the path; the message says what there is instead.
             InvalidInput: It is the address of a version, and versions never change.
         """
-        found = self.engine.find(path)
-        if found.path != clean_path(path):
-            raise InvalidInput(f"{path!r} is an address of {found.path!r}, and versions never change. Delete the path.")
-        return self.engine.delete(found.path, context=self._context)
+        return self.engine.delete(self.engine.find_plain(path).path, context=self._context)
+
+    def batch(self, *, progress: Progress | None = None) -> Batch:
+        """Return a batch: `with root.batch() as b:` makes all its changes in one commit, or none on an error.
+
+        Args:
+            progress: Is told of the bytes read, from any thread.
+        """
+        return Batch(self.engine, progress)
+
+    def restore(self, address: str) -> list[Stored]:
+        """Make an old version, or all files of a folder as they were, the newest. No bytes are moved.
+
+        What came into the folder since stays as it is. Costs one request for each commit that made the versions, a
+        look at each of their packs, and the commit.
+
+        Returns:
+            What became of each file and empty folder.
+
+        Raises:
+            NotFound: There is nothing at the address, or its bytes are gone; the message says what there is instead.
+        """
+        versions = self._versions_at(self.engine.find(address))
+        taken = [Taken(self.engine, version, version.path) for version in versions]
+        return take(self.engine, taken, operation="restore", context=self._context) if taken else []
+
+    def copy(self, address: str, to: ArtifactRoot | None = None, path: str | None = None) -> list[Stored]:
+        """Make a version, or all files of a folder, versions of other paths or of another root of the same store.
+
+        No bytes are moved, except between experiments that share none. Costs what `restore` costs.
+
+        Args:
+            address: The file or folder.
+            to: The artifact root that gets the copy; by default this one.
+            path: The path that it gets there; by default the same. One that ends with "/" is a folder, in which a file
+                keeps its own name.
+
+        Returns:
+            What became of each file and empty folder.
+
+        Raises:
+            NotFound: There is nothing at the address; the message says what there is instead.
+            InvalidInput: The other root is in another store; or the copy would be where the original is.
+        """
+        target = to or self
+        if target.store.id != self.store.id:
+            raise InvalidInput(
+                f"{target.uri} is in another store than {self.uri}; download there what you want to have."
+            )
+        found = self.engine.find(address)
+        base = found.path if path is None else clean_path(path)
+        if isinstance(found, Version) and path is not None and (not base or path.endswith("/")):
+            base = joined(base, found.path.rpartition("/")[2])
+        if (target.name, base) == (self.name, found.path):
+            raise InvalidInput(f"{address!r} cannot be copied onto itself; name a root or a path, or use restore.")
+        taken = [
+            Taken(self.engine, version, joined(base, version.path[len(found.path) :].lstrip("/")))
+            for version in self._versions_at(found)
+        ]
+        return take(target.engine, taken, operation="upload", context=context.here(target.name)) if taken else []
+
+    def diff(
+        self, old: str, new: str | None = None, *, key: Sequence[str] | None = None
+    ) -> diff.FileDiff | diff.TreeDiff:
+        """Compare two versions of a file, or two folders.
+
+        Folders cost no reading; how much two versions share is known from their chunks. Text, JSON, images and arrays
+        are read; tables are compared by DuckDB, out of core.
+
+        Args:
+            old: The old version or folder.
+            new: The new one; by default what is current there or, where `old` is current, what was before it.
+            key: The columns that name a row of a table; None looks for one, () goes by position.
+
+        Raises:
+            NotFound: There is nothing at an address; the message says what there is instead.
+            InvalidInput: A file and a folder are to be compared, or there is nothing to compare with.
+            Unsupported: A package is missing that such a comparison needs; the message names it.
+        """
+        from mlflow_versioned_store.api import comparing
+
+        found = self.engine.find(old)
+        pair = comparing.around(self.engine, found) if new is None else (found, self.engine.find(new))
+        with tempfile.TemporaryDirectory(prefix="mvs-diff-") as folder:
+            before, after = (comparing.operand(self.engine, one, folder) for one in pair)
+            return comparing.compare(before, after, key=key)
 
     def alias(self, path: str, name: str, to: str | None) -> None:
         """Let an alias of a path stand for a version or a commit: "data/t.csv@gold" then leads there. One request.
@@ -342,18 +437,29 @@ class ArtifactRoot:
             NotFound: There is no such path; the message says what there is instead.
             InvalidInput: The path or the time can never lead anywhere.
         """
-        found = self.engine.find(path if at is None else f"{path}@@{_spec(at)}")
+        found = self.engine.find(path if at is None else f"{path}@@{spec(at)}")
         if isinstance(found, Version):
-            return [_entry(found.path.rpartition("/")[2], found.path, found)]
+            return [entry(found.path.rpartition("/")[2], found.path, found)]
         below = len(found.path) + 1 if found.path else 0
         if recursive:
-            return [_entry(version.path[below:], version.path, version) for version in found.state.walk(found.path)]
+            return [entry(version.path[below:], version.path, version) for version in found.state.walk(found.path)]
         children = found.state.children(found.path)
-        return [_entry(name, joined(found.path, name), version) for name, version in children]
+        return [entry(name, joined(found.path, name), version) for name, version in children]
 
     @property
     def _context(self) -> context.Context:
         return context.here(self.name)
+
+    def _versions_at(self, found: Version | Folder) -> Sequence[Version]:
+        """Return every file and empty folder of what was found, as it is now: bytes may have moved since, or be gone.
+
+        Raises:
+            NotFound: They are gone.
+        """
+        if isinstance(found, Version):
+            return [found]
+        newest = self.engine.log.state(refresh=False)
+        return [readable(newest, version.path, version.number) for version in found.state.walk(found.path)]
 
     def _annotated(self, address: str) -> tuple[str, int]:
         """Return the path and the version (0: the path as such) that notes about an address are kept with."""
@@ -369,18 +475,3 @@ class ArtifactRoot:
             for change in commit.changes
             for entry in self.engine.log.entries(change)
         )
-
-
-def _entry(name: str, path: str, version: Version | None) -> Entry:
-    if version is None or version.kind == "folder":
-        return Entry(name, path, is_folder=True, size=None, version=None)
-    return Entry(name, path, is_folder=False, size=version.size, version=version)
-
-
-def _spec(at: str | int | datetime) -> str:
-    """Return how an address says when."""
-    if isinstance(at, datetime):
-        if at.tzinfo is None:
-            raise InvalidInput(f"The time {at} has no time zone; say datetime(…, tzinfo=UTC).")
-        return at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return f"c{at}" if isinstance(at, int) else at

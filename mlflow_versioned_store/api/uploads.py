@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mlflow_versioned_store.artifact_root import Item
+from mlflow_versioned_store.changes import Item
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.mlflow_plugin import sources

@@ -21,10 +21,11 @@ from mlflow_versioned_store.content.workers import Pool
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.filesystem.reading import ReadingFileSystem, Reported, as_files_do
-from mlflow_versioned_store.filesystem.writer import OneChange, Packing, VersionWriter
+from mlflow_versioned_store.filesystem.writer import OneChange, Packing
 from mlflow_versioned_store.store import Item, Progress, Store
 from mlflow_versioned_store.tree import Tree
 from mlflow_versioned_store.version_file import VersionFile
+from mlflow_versioned_store.version_writer import VersionWriter
 
 # What fsspec itself, and those who call it, pass to every file system.
 _KNOWN_OPTIONS = frozenset(

@@ -71,6 +71,11 @@ def is_numbered(spec: str) -> bool:
     return _NUMBERED.fullmatch(spec) is not None
 
 
+def is_doubled(path: str) -> bool:
+    """Tell whether a clean path is an address whatever exists, for a "@@" in it."""
+    return "@@" in path and _last_doubled(path) is not None
+
+
 def check_alias(name: str, target: object) -> None:
     """Check that `name` can be an alias and `target` what it stands for ("v2", "c5", or None to drop it).
 
@@ -169,17 +174,22 @@ def _resolve_at(history: History, state: State, path: str, spec: str, rest: str)
     if found.version is None:
         return found
     # What became of the version since, an expiry or a move of its bytes, holds for every look at the past.
-    return Resolved(found.path, _readable(state, found.path, found.version.number), then)
+    return Resolved(found.path, readable(state, found.path, found.version.number), then)
 
 
 def _resolve_version(state: State, path: str, number: int, rest: str) -> Resolved:
     version = state.version(path, number)
     if version is None or rest not in ("", path.rpartition("/")[2]):
         raise NotFound(_no_version(state, path, number, rest))
-    return Resolved(path, _readable(state, path, number), state)
+    return Resolved(path, readable(state, path, number), state)
 
 
-def _readable(state: State, path: str, number: int) -> Version:
+def readable(state: State, path: str, number: int) -> Version:
+    """Return version `number` of `path` in a state.
+
+    Raises:
+        NotFound: There is none, or its bytes are gone; the message says what there is instead.
+    """
     version = state.version(path, number)
     if version is None:
         raise NotFound(_no_version(state, path, number, ""))

@@ -12,10 +12,9 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.sides import operands
-from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed
+from mlflow_versioned_store.errors import LocalStorageFailed
 
 if TYPE_CHECKING:
-    from mlflow_versioned_store.cli.sides import Operand
     from mlflow_versioned_store.diff import FileDiff, TreeDiff
     from mlflow_versioned_store.diff.kinds import Kind
 
@@ -30,28 +29,20 @@ _UNLIMITED = 1 << 20
 @click.argument("new", required=False)
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write it as a page of its own too.")
 @click.option("--key", metavar="COLUMNS", help="The columns that name a row of a table, with commas between.")
-@click.option("--as", "kind", type=click.Choice(_KINDS), help="What to compare the two as.")
+@click.option("--as", "kind", type=click.Choice(_KINDS), metavar="KIND", help=f"Compare them as {', '.join(_KINDS)}.")
 def command(old: str, new: str | None, html: str | None, key: str | None, kind: Kind | None) -> None:
     """Show what differs between two versions of a file, or between two folders.
 
     OLD and NEW are addresses, or local files or directories; "@v3" as NEW is another version of the same path. Without
     NEW, OLD is compared with what is current now, and what is current with what was there before it.
     """
+    from mlflow_versioned_store.api.comparing import compare
+
     with tempfile.TemporaryDirectory(prefix="mvs-diff-") as folder:
-        found = _compare(*operands(old, new, folder), key=key, kind=kind)
+        found = compare(*operands(old, new, folder), key=key.split(",") if key else None, kind=kind)
         if html is not None:
             _write(html, found.html())
         output.show(found.json(), lambda: _print(found))
-
-
-def _compare(old: Operand, new: Operand, *, key: str | None, kind: Kind | None) -> FileDiff | TreeDiff:
-    from mlflow_versioned_store import diff
-
-    if isinstance(old.side, dict) and isinstance(new.side, dict):
-        return diff.compare_trees(old.side, new.side, labels=(old.label, new.label))
-    if isinstance(old.side, dict) or isinstance(new.side, dict):
-        raise InvalidInput(f"A file and a folder cannot be compared: {old.label} and {new.label}. Name two of a kind.")
-    return diff.compare(old.side, new.side, key=key.split(",") if key else None, kind=kind)
 
 
 def _write(file: str, page: str) -> None:

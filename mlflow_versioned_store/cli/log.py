@@ -102,13 +102,15 @@ def _print(described: Sequence[tuple[Commit, Sequence[_Did]]]) -> None:
         for change, entries in done:
             user = change.who.get("user", {}).get("name", "")
             owner = next((str(change.context[key]) for key in _OWNERS if key in change.context), "")
-            rows.append((f"c{commit.number}", output.moment(commit.time), user, owner, _what(change, entries)))
+            rows.append(
+                (f"c{commit.number}", output.moment(commit.time), user, owner, _what(commit.root, change, entries))
+            )
     output.table(columns, rows)
 
 
-def _what(change: Change, entries: Sequence[Entry]) -> str:
+def _what(root: str, change: Change, entries: Sequence[Entry]) -> str:
     """Say in one line what a change did: "upload a.csv@@v2, b.csv@@v1 and 7 more, 3 unchanged"."""
-    named = ", ".join(map(_named, entries[:_NAMED_MAX]))
+    named = ", ".join(_named(root, entry) for entry in entries[:_NAMED_MAX])
     parts = [named] if named else []
     if len(entries) > _NAMED_MAX:
         parts = [f"{named} and {len(entries) - _NAMED_MAX:,} more"]
@@ -117,14 +119,17 @@ def _what(change: Change, entries: Sequence[Entry]) -> str:
     return f"{change.operation} {', '.join(parts)}".rstrip()
 
 
-def _named(entry: Entry) -> str:
+def _named(root: str, entry: Entry) -> str:
     from mlflow_versioned_store.history.addresses import format_address
 
     address = format_address(entry.path, entry.version) if entry.version else entry.path or "the whole root"
     notes = entry.note if isinstance(entry.note, dict) else {}
-    said = ", ".join(f"{key} removed" if value is None else f"{key}={_text(value)}" for key, value in notes.items())
+    said = ", ".join(_said(root, key, value) for key, value in notes.items())
     return f"{address} ({said})" if said else address
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _said(root: str, key: str, value: Any) -> str:
+    if value is None:
+        return f"{key} removed"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"from {text.removeprefix(f'{root}/')}" if key == "from" else f"{key}={text}"

@@ -14,7 +14,7 @@ def test_an_old_version_becomes_the_newest(mvs: Mvs, root: str, put: Put) -> Non
     mvs("rm", f"{root}/a.txt")
     mvs("restore", f"{root}/a.txt@v2")
     assert mvs("cat", f"{root}/a.txt").stdout == "three"
-    assert "restore a.txt@@v4" in mvs("log", root).stdout
+    assert "restore a.txt@@v4 (from a.txt@@v2)" in mvs("log", root).stdout
 
 
 def test_versions_that_never_were_are_not_restored(mvs: Mvs, root: str, put: Put) -> None:

@@ -97,7 +97,7 @@ def test_by_key_equal_rows_are_matched_first(a: list[Row], b: list[Row]) -> None
     """Rows that both tables have are unchanged, as often as both have them; what is left is paired key by key."""
     diff = diff_of(a, b, ["name"])
     left, right = Counter(map(known, a)), Counter(map(known, b))
-    only = [defaultdict(list), defaultdict(list)]
+    only: list[dict[Any, list[Row]]] = [defaultdict(list), defaultdict(list)]
     for side, counter in enumerate((left - right, right - left)):
         for row in counter.elements():
             only[side][row[0]].append(row)

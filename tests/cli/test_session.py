@@ -47,9 +47,9 @@ def _printed(commands: list[str], folder: Path) -> Iterator[str]:
     end = "the end of a command"
     script = "".join(f"{command}\necho '{end}'\n" for command in commands)
     # Both outputs are one, as on a terminal.
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(["sh"], input=script, cwd=home, env=environment, text=True, check=True, **streams)
-    text = done.stdout.replace(str(home), HOME)
+    text = subprocess.check_output(
+        ["sh"], input=script, cwd=home, env=environment, text=True, stderr=subprocess.STDOUT
+    ).replace(str(home), HOME)
     for pattern, instead in VARIES:
         text = pattern.sub(instead, text)
     yield from text.split(f"{end}\n")

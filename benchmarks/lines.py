@@ -185,6 +185,17 @@ def _versions(inputs: Data) -> list[Step]:
     ]
 
 
+def _native(inputs: Data) -> list[Step]:
+    file = inputs.random()
+    return [
+        Step(None, "keep_natively"),
+        _file("native-first", file, "random.bin"),
+        _file("native-again", file, "random.bin"),
+        _file("native-elsewhere", file, "random.bin", "b"),
+        _down("native-download", "random.bin", size_of(file)),
+    ]
+
+
 def _reading(inputs: Data) -> list[Step]:
     table = inputs.parquet()
     name, size = f"data/{table.name}", size_of(table)
@@ -194,6 +205,21 @@ def _reading(inputs: Data) -> list[Step]:
         Step("read-column", "read_column", {"name": name, "column": "c07", "rows": PARQUET_ROWS}),
         Step("read-whole", "read_whole", {"name": name, "size": size}),
         Step("read-on", "read_on", {"name": name, "size": size}),
+    ]
+
+
+def _command(line: str, lines: int, *arguments: str) -> Step:
+    return Step(line, "run_command", {"arguments": arguments, "lines": lines}, warm=False)
+
+
+def _commands(_: Data) -> list[Step]:
+    count = 100_000
+    return [
+        Step(None, "grow_history", {"count": count}),
+        _command("mvs-help", 30, "--help"),
+        _command("mvs-ls", count, "ls", "{root}/data"),
+        _command("mvs-versions", 2, "versions", "{root}/data/part-050000.csv"),
+        _command("mvs-log", 21, "log", "{root}"),
     ]
 
 
@@ -231,6 +257,10 @@ LINES = (
     Line("random-first", "first log of 512 MiB of random bytes", 0.75, (1000, 0.97), stored=1.005 * RANDOM_BYTES),
     Line("random-again", "the same file again, from another run", 4, stored=20_000),
     Line("random-inserted", "again with 1 MiB inserted in the middle", 4, stored=1.5 * MIB),
+    Line("native-first", "the 512 MiB file kept as a plain object", 0.95, stored=1.005 * RANDOM_BYTES),
+    Line("native-again", "… the same file again, same run", 5, stored=20_000),
+    Line("native-elsewhere", "… from another run", 1),
+    Line("native-download", "… its download", 1.0),
     Line("csv-first", "a 118 MB CSV, first", 0.8, stored=0.35 * CSV_BYTES),
     Line("csv-edited", "again with 1 % of its rows edited, same run", 0.7, (200, 2), stored=0.015 * CSV_BYTES),
     Line("csv-edited-elsewhere", "… another 1 %, another run", 0.7, (200, 2), stored=0.015 * CSV_BYTES),
@@ -262,6 +292,10 @@ LINES = (
     Line("read-column", "one of 16 columns of a 1 GiB Parquet file, by pyarrow", 1 / 1.3, sent=1.3),
     Line("read-whole", "all of it by `open().read()`", 0.8, memory=1.4 * GIB),
     Line("read-on", "… by `read(1 MiB)` after `read(1 MiB)`", 0.8),
+    Line("mvs-help", "`mvs --help`, a process from start to end", seconds=0.25, requests=0),
+    Line("mvs-ls", "`mvs ls` of 100,000 files that 100,000 commits logged", seconds=1.5, requests=6),
+    Line("mvs-versions", "… `mvs versions` of one of them", seconds=1.5, requests=6),
+    Line("mvs-log", "… `mvs log` of the newest 20 commits"),
     Line(
         "diff-tables",
         "the diff of two CSVs of 5 million rows, 1 % changed; stock is DuckDB scanning both",
@@ -290,6 +324,7 @@ SCENARIOS = (
         ),
         _random,
     ),
+    Scenario("native", ("native-first", "native-again", "native-elsewhere", "native-download"), _native),
     Scenario("csv", ("csv-first", "csv-edited", "csv-edited-elsewhere"), _csv),
     Scenario("small", ("small-first", "small-again", "small-download"), _small),
     Scenario("texts", ("texts",), _texts),
@@ -311,6 +346,13 @@ SCENARIOS = (
         by_request=True,
     ),
     Scenario("reading", ("read-column", "read-whole", "read-on"), _reading, by_request=True),
+    Scenario(
+        "commands",
+        ("mvs-help", "mvs-ls", "mvs-versions", "mvs-log"),
+        _commands,
+        sides=("ours",),
+        by_request=True,
+    ),
     Scenario("diff", ("diff-tables",), _diff, by_request=True),
     Scenario("memory-file", ("memory-file-up", "memory-file-down"), _memory_file, by_request=True),
     Scenario("memory-threads", ("memory-threads-up", "memory-threads-down"), _memory_threads, by_request=True),

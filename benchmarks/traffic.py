@@ -85,7 +85,8 @@ def fresh_bucket(server: S3Server) -> Iterator[str]:
         yield bucket
     finally:
         client = server.client()
-        keys = [{"Key": key} for key in server.keys(bucket)]
-        for start in range(0, len(keys), 1000):
-            client.delete_objects(Bucket=bucket, Delete={"Objects": keys[start : start + 1000], "Quiet": True})
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+            if objects := [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]:
+                client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
         client.delete_bucket(Bucket=bucket)

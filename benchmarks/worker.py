@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data, diffs, reading
+from benchmarks import commands, data, diffs, reading
 from benchmarks.memory import Peak
 from benchmarks.order import READY, SECONDS_MAX
 
@@ -90,6 +90,21 @@ def log_file(order: dict[str, Any]) -> Work:
     path = folder / order["name"]
     path.symlink_to(order["path"])
     return lambda: mlflow.log_artifact(str(path), "data")
+
+
+def keep_natively(order: dict[str, Any]) -> Work:
+    """Where it is ours, make the store keep everything as plain objects; stock does so anyway."""
+    import mlflow
+
+    from mlflow_versioned_store.context import Context
+    from mlflow_versioned_store.store import open_store
+
+    def work() -> None:
+        if order["scheme"] != "s3":
+            store, _ = open_store(mlflow.get_artifact_uri(), write=True)
+            store.keep_natively(["**"], Context())
+
+    return work
 
 
 def log_folder(order: dict[str, Any]) -> Work:
@@ -217,6 +232,7 @@ def log_edits(order: dict[str, Any]) -> Work:
 
 OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "log_file": log_file,
+    "keep_natively": keep_natively,
     "log_folder": log_folder,
     "download": download,
     "log_texts": log_texts,
@@ -227,6 +243,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "log_edits": log_edits,
     **reading.OPERATIONS,
     **diffs.OPERATIONS,
+    **commands.OPERATIONS,
 }
 
 if __name__ == "__main__":

@@ -49,6 +49,13 @@ def open_s3(bucket: str, config: S3Config) -> Backend:
     return ForkAwareBackend(lambda: _boto3(bucket, config) if _needs_boto3(config) else _obstore(bucket, config))
 
 
+def bulk_stores(bucket: str, config: S3Config, *, retries: int) -> Stores | None:
+    """Return obstore's handles for objects written in parts; None where only boto3 can write them rightly."""
+    if _needs_boto3(config) or config.upload.headers:
+        return None
+    return _Handles(bucket, config, retries).open()
+
+
 def _needs_boto3(config: S3Config) -> bool:
     return config.expected_bucket_owner is not None or obstore_lost()
 
@@ -95,6 +102,7 @@ class _Handles:
 
     bucket: str
     config: S3Config
+    retries: int = 0
     checksum: bool = True
 
     def open(self) -> Stores:
@@ -158,7 +166,7 @@ class _Handles:
             self.bucket,
             config=settings,  # type: ignore[arg-type]
             client_options=options,  # type: ignore[arg-type]
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=STALL_SECONDS_MAX)},
+            retry_config={"max_retries": self.retries, "retry_timeout": timedelta(seconds=STALL_SECONDS_MAX)},
             credential_provider=provider,
         )
 

@@ -16,7 +16,10 @@ from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.boto3_objects import answer_of, check_deleted, s3_client
 from mlflow_versioned_store.backends.contract import Backend, check_key
 from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.objects import Stores
+from mlflow_versioned_store.backends.objects import answer_of as obstore_answer_of
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
+from mlflow_versioned_store.backends.s3 import bulk_stores
 from mlflow_versioned_store.backends.s3_config import S3Config
 from mlflow_versioned_store.errors import AccessDenied, NotFound, Unsupported, VersionedStoreError
 
@@ -91,6 +94,7 @@ class S3Versions:
 
     def __init__(self, bucket: str, folder: str, config: S3Config):
         self._bucket = bucket
+        self._config = config
         self._prefix = f"{folder}/" if folder else ""
         self._client: Any = s3_client(config, attempts=_ATTEMPTS, sign_payloads=False)
         owner = {"ExpectedBucketOwner": config.expected_bucket_owner} if config.expected_bucket_owner else {}
@@ -113,20 +117,24 @@ class S3Versions:
         return self._version_of(key, answer)
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], labels: Labels, sender: Sender, *, ahead: int = _PARTS_AHEAD
+        self, key: str, parts: Iterable[bytes], labels: Labels, sender: Sender, *, part_bytes: int, ahead: int
     ) -> str:
         """Write an object in parts, several at once, and return its version; what fails leaves nothing behind.
 
         Args:
             key: The key.
-            parts: All but the last are at least 5 MiB, and all of one size.
+            parts: Its bytes.
             labels: What goes with it.
-            sender: Sends parts.
+            sender: Sends parts, where obstore cannot.
+            part_bytes: The bytes of each part but the last, at least 5 MiB.
             ahead: How many parts are on their way at once.
 
         Raises:
             Unsupported: The bucket keeps no versions.
         """
+        stores = bulk_stores(self._bucket, self._config, retries=_ATTEMPTS - 1)
+        if stores is not None:
+            return self._put_bulk(stores, key, parts, labels, part_bytes, ahead)
 
         def send(upload: dict[str, str], number: int, data: bytes) -> dict[str, Any]:
             digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
@@ -264,6 +272,30 @@ class S3Versions:
     @property
     def _location(self) -> str:
         return f"s3://{self._bucket}"
+
+    def _put_bulk(
+        self, stores: Stores, key: str, parts: Iterable[bytes], labels: Labels, part_bytes: int, ahead: int
+    ) -> str:
+        """Write an object through obstore, which checks CRC64NVME, at a third of boto3's cost."""
+        import obstore
+
+        named = {"Content-Type": labels.content_type, "Content-Disposition": labels.content_disposition}
+        attributes = named | dict(stores.attributes) | dict(labels.metadata)
+        request = Request("write", self._location, self._prefix + check_key(key))
+        try:
+            written = obstore.put(
+                stores.write_bulk,
+                request.key,
+                iter(parts),
+                use_multipart=True,
+                chunk_size=part_bytes,
+                max_concurrency=ahead,
+                attributes=attributes,
+                tags=dict(stores.tags) or None,
+            )
+        except Exception as error:
+            raise error_for(obstore_answer_of(error), request) from error
+        return self._version_of(key, {"VersionId": written["version"]})
 
     def _multipart(
         self,

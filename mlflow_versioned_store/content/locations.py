@@ -4,7 +4,7 @@ An entry's `at` is one of four kinds:
 
     [[pack, offset, stored, raw], …]                         extents of frames; pack −1: the change's inline frames
     {"extents": […], "tree": <hex>}                          the same for several chunks, bound by a digest
-    {"native": key, "s3_version_id": id}                     one readable object of the store
+    {"native": key, "s3_version_id": id, "digest": <hex>}    one readable object of the store
     {"reference": uri, "s3_version_id": id, "e_tag": tag}    one object elsewhere
 
 and the change's `content` names what its extents count:
@@ -54,10 +54,14 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """One readable object of the store, in exactly one of its versions where the bucket keeps them."""
+    """One readable object of the store, in exactly one of its versions where the bucket keeps them.
+
+    `digest` is the store's digest of all its bytes, by which the same content is recognised sooner than by SHA-256.
+    """
 
     key: str
     s3_version_id: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,8 @@ def encode_location(location: Location) -> Any:
             return tuple(map(tuple, extents))
         case Packed(extents, tree):
             return {"extents": tuple(map(tuple, extents)), "tree": tree}
-        case Native(key, s3_version_id):
-            return _without_none({"native": key, "s3_version_id": s3_version_id})
+        case Native(key, s3_version_id, digest):
+            return _without_none({"native": key, "s3_version_id": s3_version_id, "digest": digest})
         case Reference(uri, s3_version_id, e_tag):
             return _without_none({"reference": uri, "s3_version_id": s3_version_id, "e_tag": e_tag})
 
@@ -120,7 +124,7 @@ def decode_location(value: Any, size: int) -> Location:
         case {"extents": list() as extents, "tree": str() as tree} if keys.is_digest(tree):
             return Packed(_extents(extents, size), tree)
         case {"native": str() as key}:
-            return Native(key, _text(value, "s3_version_id"))
+            return Native(key, _text(value, "s3_version_id"), _text(value, "digest"))
         case {"reference": str() as uri}:
             return Reference(uri, _text(value, "s3_version_id"), _text(value, "e_tag"))
     raise Damaged(f"A commit says where bytes are in a way that this format does not know: {value!r:.200}.")

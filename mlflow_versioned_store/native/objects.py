@@ -60,7 +60,7 @@ class NativeObjects(Protocol):
         """Tell whether a version of `size` bytes (None: not known) can be one plain object there."""
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
-        """Write a whole version; afterwards `content` knows its SHA-256."""
+        """Write a whole version; afterwards `content` knows its length and digests."""
 
     def put(self, target: Target, data: bytes) -> Native:
         """Write a small version."""
@@ -87,11 +87,12 @@ class VersionedObjects(NativeObjects):
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         self._versions.check_kept()
-        block = content.block_bytes()
-        ahead = max(1, _AHEAD_BYTES // block)
-        with memory().transfers.held((ahead + 1) * block):
-            parts, labels = content.blocks(beginning), self._labels(target)
-            return Native(target.key, self._versions.put_parts(target.key, parts, labels, sending, ahead=ahead))
+        part, labels = content.block_bytes, self._labels(target)
+        ahead = max(1, _AHEAD_BYTES // part)
+        with memory().transfers.held((ahead + 1) * part):
+            parts = content.blocks(beginning)
+            version = self._versions.put_parts(target.key, parts, labels, sending, part_bytes=part, ahead=ahead)
+        return Native(target.key, version, content.digest)
 
     def put(self, target: Target, data: bytes) -> Native:
         self._versions.check_kept()
@@ -105,7 +106,7 @@ class VersionedObjects(NativeObjects):
             version = self._versions.copy(native.key, native.s3_version_id, target.key, size, labels, sending)
         except NotFound:
             return None
-        return Native(target.key, version)
+        return Native(target.key, version, native.digest)
 
     def _labels(self, target: Target, more: Mapping[str, str] | None = None) -> Labels:
         name = target.path.rpartition("/")[2]
@@ -132,11 +133,12 @@ class NamedObjects(NativeObjects):
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         if content.size is None:
             with spooled(content, beginning) as spool:
-                return self.write(target, spool, b"")
-        content.digest()
-        self._backend.put_named(target.named_key, Blocks(content))
-        content.check()
-        return Native(target.named_key)
+                self._put(target, spool)
+        else:
+            for _ in content.blocks():
+                pass
+            self._put(target, content)
+        return Native(target.named_key, None, content.digest)
 
     def put(self, target: Target, data: bytes) -> Native:
         self._backend.put_named(target.named_key, data)
@@ -144,6 +146,10 @@ class NamedObjects(NativeObjects):
 
     def copy(self, native: Native, target: Target, size: int, **metadata: str) -> None:
         """Return None: no backend has a copy by its server."""
+
+    def _put(self, target: Target, content: Content) -> None:
+        self._backend.put_named(target.named_key, Blocks(content))
+        content.check()
 
 
 def target_of(root: str, key: str) -> Target | None:

@@ -15,11 +15,13 @@ from mlflow_versioned_store.backends.s3_versions import PARTS_MAX
 from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.content.wanted import ignore
+from mlflow_versioned_store.digests import Hasher
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 BLOCK_BYTES = 8 << 20
-# Of a stream nobody knows how long it will be. Blocks that double this often allow 520 GB in 10,000.
-_STREAM_DOUBLES_AFTER = 2000
+_HASHED_BYTES = 1 << 20
+# Of a stream nobody knows how long it will be: this allows 160 GB.
+_STREAM_BLOCK_BYTES = 16 << 20
 
 
 class Content:
@@ -28,23 +30,26 @@ class Content:
     Args:
         source: A local path, bytes, or a readable binary stream.
         count: Is told of the bytes read for the first time.
+        hasher: Makes the store's digest.
 
     Attributes:
         size: Its bytes; None for a stream.
-        sha256: Its SHA-256, hex, once it was read to its end.
-        length: How many bytes were read by then.
+        length: How many bytes it had, once its blocks were read.
+        sha256: Its SHA-256, hex, by then.
+        digest: Its digest, hex, by then.
     """
 
-    def __init__(self, source: Source, count: Callable[[int], None]):
+    def __init__(self, source: Source, count: Callable[[int], None], hasher: Callable[[], Hasher]):
         self._source = source
+        self._hasher = hasher
         self._count = count
         self._counted = 0
         self._name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
         self._file: BinaryIO | Stream
         self._begun: os.stat_result | None = None
         self.size: int | None = None
-        self.sha256 = ""
         self.length = 0
+        self.sha256 = self.digest = ""
 
     def __enter__(self) -> Self:
         source = self._source
@@ -67,26 +72,25 @@ class Content:
         if isinstance(self._file, io.IOBase) and self._file is not self._source:
             self._file.close()
 
-    def block_bytes(self, number: int = 0) -> int:
-        """Return the bytes of a block that is not the last one."""
-        if self.size is None:
-            return BLOCK_BYTES << (number // _STREAM_DOUBLES_AFTER)
-        return max(BLOCK_BYTES, -(-self.size // (PARTS_MAX - 1)))
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of each of its blocks but the last."""
+        return _STREAM_BLOCK_BYTES if self.size is None else max(BLOCK_BYTES, -(-self.size // (PARTS_MAX - 1)))
 
     def beginning(self) -> bytes:
         """Return the first bytes: all of them where they are fewer than a block. A stream is read on, not again."""
-        data = self._read(BLOCK_BYTES)
-        self.length = len(data)
-        return data
+        return self._read(BLOCK_BYTES)
 
-    def digest(self) -> str:
-        """Return the SHA-256 of a file or of bytes, having read all of it."""
-        for _ in self.blocks():
-            pass
-        return self.sha256
+    def hashed(self, hasher: Hasher) -> str:
+        """Return a digest of a file or of bytes, having read all of it."""
+        self.seek(0)
+        while block := self._read(_HASHED_BYTES):
+            hasher.update(block)
+        self.check()
+        return hasher.hexdigest()
 
     def blocks(self, beginning: bytes = b"") -> Iterator[bytes]:
-        """Yield all of it in blocks, and know size and SHA-256 afterwards.
+        """Yield all of it in blocks, and know length and digests afterwards.
 
         Args:
             beginning: What was read of a stream already; files and bytes are read again.
@@ -97,16 +101,17 @@ class Content:
         if self.size is not None:
             self.seek(0)
             beginning = b""
-        hasher, length, number = hashlib.sha256(), 0, 0
-        while block := beginning + self._read(self.block_bytes(number) - len(beginning)):
+        sha256, digest, length = hashlib.sha256(), self._hasher(), 0
+        while block := beginning + self._read(self.block_bytes - len(beginning)):
             beginning = b""
-            hasher.update(block)
-            length, number = length + len(block), number + 1
+            sha256.update(block)
+            digest.update(block)
+            length += len(block)
             # One that grows as fast as it is read would never end.
             self.check()
             yield block
         self.check()
-        self.sha256, self.length = hasher.hexdigest(), length
+        self.sha256, self.digest, self.length = sha256.hexdigest(), digest.hexdigest(), length
 
     def check(self) -> None:
         """Compare size and time of a file with what they were when it was opened.
@@ -178,5 +183,5 @@ def spooled(content: Content, beginning: bytes) -> Iterator[Content]:
         for block in content.blocks(beginning):
             file.write(block)
         file.flush()
-        with Content(file.name, ignore) as spool:
+        with Content(file.name, ignore, hashlib.sha256) as spool:
             yield spool

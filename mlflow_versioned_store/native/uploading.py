@@ -20,6 +20,7 @@ from mlflow_versioned_store.content.locations import Native, decode_location, en
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.content.upload import FileContent
 from mlflow_versioned_store.content.workers import looking_up, memory, sending
+from mlflow_versioned_store.digests import hasher_named
 from mlflow_versioned_store.errors import AccessDenied, Conflict, NotFound, SourceChanged, VersionedStoreError
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.state import State
@@ -30,13 +31,6 @@ from mlflow_versioned_store.roots import joined
 
 _log = logging.getLogger("mlflow_versioned_store")
 _READS_OF_A_CHANGING_FILE = 3
-
-
-class Copyable(NamedTuple):
-    """A native object that a hint tells of: where it is, and the SHA-256 of its content."""
-
-    native: Native
-    sha256: str
 
 
 @dataclass(slots=True)
@@ -119,7 +113,8 @@ class NativeUploader:
         self._domain = domain
         self._change = change
         self._objects: NativeObjects = native_objects(backend, store_id)
-        self._versions = open_versions(backend)
+        self._is_hinted = domain.dedup and open_versions(backend) is not None
+        self._hasher = hasher_named(domain.digest_name)
 
     def upload(self, files: Mapping[str, Source], count: Callable[[int], None]) -> NativeUpload:
         """Write files, several at once; content that is current already is not written again.
@@ -138,7 +133,7 @@ class NativeUploader:
             for path, source in files.items():
                 for attempt in range(1, _READS_OF_A_CHANGING_FILE + 1):
                     try:
-                        with Content(source, count) as content:
+                        with Content(source, count, self._hasher) as content:
                             self._store(path, source, content, state, upload, sent)
                         break
                     except SourceChanged:
@@ -167,24 +162,21 @@ class NativeUploader:
             return
         current = state.get(path)
         beginning = content.beginning()
-        small = len(beginning) < BLOCK_BYTES
-        if small:
-            content.check()
-            sha256 = hashlib.sha256(beginning).hexdigest()
-        else:
-            elsewhere = self._elsewhere(content, beginning)
-            is_likely = elsewhere is not None or (current is not None and current.size == content.size)
-            sha256 = content.digest() if content.size is not None and is_likely else ""
-        if current is not None and sha256 == current.sha256 != "":
-            made = self._current(current)
+        if len(beginning) == BLOCK_BYTES:
+            made = self._store_large(target, content, beginning, current)
             if made is None:
-                upload.packed[path] = beginning if small else source
+                upload.packed[path] = source
             else:
                 upload.made[path] = made
-        elif small:
+            return
+        content.check()
+        sha256 = hashlib.sha256(beginning).hexdigest()
+        if current is None or current.sha256 != sha256:
             sent[path] = self._send(target, beginning, sha256)
+        elif made := self._current(current):
+            upload.made[path] = made
         else:
-            upload.made[path] = self._store_large(target, content, beginning, elsewhere)
+            upload.packed[path] = beginning
 
     def _send(self, target: Target, data: bytes, sha256: str) -> Future[Made]:
         taken = memory().transfers.take(len(data))
@@ -192,12 +184,21 @@ class NativeUploader:
         future.add_done_callback(lambda _: memory().transfers.give(taken))
         return future
 
-    def _store_large(self, target: Target, content: Content, beginning: bytes, elsewhere: Copyable | None) -> Made:
-        native = None
-        if elsewhere is not None and elsewhere.sha256 == content.sha256:
-            native = self._objects.copy(elsewhere.native, target, content.length)
-        if native is None:
-            native = self._objects.write(target, content, beginning)
+    def _store_large(self, target: Target, content: Content, beginning: bytes, current: Version | None) -> Made | None:
+        """Return where the content is now; None where it is current already, in packs."""
+        if current is not None and current.size == content.size:
+            here = self._current(current)
+            if here is not None and here.native.digest is not None:
+                if content.hashed(self._hasher()) == here.native.digest:
+                    return here
+            elif content.hashed(hashlib.sha256()) == current.sha256:
+                return here
+        elsewhere = self._elsewhere(content, beginning)
+        if elsewhere is not None and content.hashed(self._hasher()) == elsewhere.native.digest:
+            native = self._objects.copy(elsewhere.native, target, elsewhere.size)
+            if native is not None:
+                return Made(elsewhere.size, elsewhere.sha256, native)
+        native = self._objects.write(target, content, beginning)
         hint = self._hint(content.length, beginning) if self._is_hinted else ""
         return Made(content.length, content.sha256, native, hint)
 
@@ -207,29 +208,24 @@ class NativeUploader:
         location = decode_location(located.at, version.size)
         return Made(version.size, version.sha256, location, old=True) if isinstance(location, Native) else None
 
-    @property
-    def _is_hinted(self) -> bool:
-        return self._versions is not None and self._domain.dedup
-
     def _hint(self, size: int, beginning: bytes) -> str:
         return keys.native_hint(self._domain.name, size, hashlib.sha256(beginning[:BLOCK_BYTES]).hexdigest())
 
-    def _elsewhere(self, content: Content, beginning: bytes) -> Copyable | None:
+    def _elsewhere(self, content: Content, beginning: bytes) -> Made | None:
         """Return an object that is as long and begins alike, where a hint tells of one."""
         if content.size is None or not self._is_hinted:
             return None
         key = self._hint(content.size, beginning)
         try:
-            data = looking_up.submit(self._backend.get, key).result(timeout=HELP_SECONDS).data
-            said = json.loads(bytes(data))
-            return Copyable(Native(str(said["native"]), str(said["s3_version_id"])), str(said["sha256"]))
+            said = json.loads(bytes(looking_up.submit(self._backend.get, key).result(timeout=HELP_SECONDS).data))
+            location = decode_location(said["at"], content.size)
+            if isinstance(location, Native) and keys.is_digest(said["sha256"]):
+                return Made(content.size, said["sha256"], location, old=True)
         except NotFound:
             return None
         except (VersionedStoreError, TimeoutError, ValueError, LookupError, TypeError) as error:
-            _log.warning(
-                "Uploading all bytes, since what %s tells cannot be used: %s", key, str(error) or "it took too long"
-            )
-            return None
+            _log.warning("Uploading all bytes, since %s cannot be used: %s", key, str(error) or "it took too long")
+        return None
 
 
 class Finisher:
@@ -270,6 +266,6 @@ class Finisher:
         named = {f"mvs-{name}": value for name, value in tags.items() if value}
         versions.tag(native.key, native.s3_version_id or "", named)
         if made.hint:
-            told = {"native": native.key, "s3_version_id": native.s3_version_id, "sha256": made.sha256}
+            told = {"sha256": made.sha256, "at": encode_location(native)}
             with contextlib.suppress(Conflict):
                 self._backend.put(made.hint, json.dumps(told).encode(), create=True)

@@ -190,8 +190,11 @@ def test_parts_of_a_failed_upload_are_removed(server: S3Server, store: Store) ->
 
     with pytest.raises(OSError, match="dead"):
         upload(store.root(ROOT), stream=Broken(LARGE))
-    bucket = store.location.removeprefix("s3://").partition("/")[0]
-    assert server.client().list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    bucket, _, folder = store.location.removeprefix("s3://").partition("/")
+    assert (
+        server.client().list_multipart_uploads(Bucket=bucket, Prefix=f"{folder}/{ROOT}/data/stream").get("Uploads", [])
+        == []
+    )
     assert object_versions(server, store) == []
     assert list(again(store).history()) == []
 

@@ -122,7 +122,8 @@ def test_a_version_between_commit_and_marker_of_a_deletion_is_not_hidden(
 ) -> None:
     """A version that is committed while a deletion looks for keys to hide stays visible."""
     upload(other(store), b"one")
-    native_paths, states = settling.Settler.native_paths, []
+    native_paths = settling.Settler.native_paths
+    states: list[settling.Settler] = []
 
     def late(self: settling.Settler, versions: Any) -> list[str]:
         if not states:

@@ -117,7 +117,7 @@ class _Move:
         """Return the statement that moves what a column holds."""
         from sqlalchemy import literal, update
 
-        table: Table = column.table  # type: ignore[assignment]  # a column of a table, not of a query
+        table: Table = column.table
         rest = _part(column, len(self.old) + 1, None)
         return update(table).where(self._matches(column)).values({column: literal(self.new) + rest})
 
@@ -161,8 +161,8 @@ def _engine(tracking_uri: str) -> Any:
     from mlflow.utils.uri import extract_db_type_from_uri
 
     try:
-        extract_db_type_from_uri(tracking_uri)
-        return create_sqlalchemy_engine_with_retry(tracking_uri)
+        extract_db_type_from_uri(tracking_uri)  # type: ignore[no-untyped-call]
+        return create_sqlalchemy_engine_with_retry(tracking_uri)  # type: ignore[no-untyped-call]
     except MlflowException as error:
         # A message might repeat the URI, which may hold a password.
         raise InvalidInput(

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -150,7 +151,8 @@ class ArtifactRoot:
         """Yield the commits, newest first, one request each.
 
         Args:
-            path: Yield only those that did something to this path or below it; the others are read all the same.
+            path: Yield only those that did something to this path or below it. The others are read all the same, down
+                to the one that made a file's first version.
 
         Raises:
             InvalidInput: The path is not valid.
@@ -159,7 +161,10 @@ class ArtifactRoot:
         if path is None:
             return commits
         clean = clean_path(path)
-        return (commit for commit in commits if self._concerns(commit, clean))
+        state = self.engine.log.state(refresh=False)
+        first = None if state.had_folder(clean) else state.version(clean, 1)
+        since = takewhile(lambda commit: first is None or commit.number >= first.commit, commits)
+        return (commit for commit in since if self._concerns(commit, clean))
 
     @overload
     def open(self, address: str, mode: Literal["rb"] = "rb") -> VersionFile: ...

@@ -8,7 +8,7 @@ from mlflow_versioned_store.cli import output
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.api.stores import ArtifactRoot
-    from mlflow_versioned_store.artifact_root import Stored
+    from mlflow_versioned_store.changes import Stored
     from mlflow_versioned_store.history.versions import Version
     from mlflow_versioned_store.store import Store
     from mlflow_versioned_store.tree import Tree

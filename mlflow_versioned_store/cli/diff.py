@@ -56,5 +56,8 @@ def _write(file: str, page: str) -> None:
 def _print(found: FileDiff | TreeDiff) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     for line in found.text(width).split("\n"):
-        bold = line.startswith(("---", "+++"))
-        click.echo(click.style(line, fg=None if bold else _COLORS.get(line[:1]), bold=bold or None))
+        if line.startswith(("---", "+++")):
+            click.echo(click.style(line, bold=True))
+        else:
+            color = _COLORS.get(line[:1])
+            click.echo(click.style(line, fg=color) if color else line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mlflow_versioned_store.backends.counting import counts_of
+from mlflow_versioned_store.backends.opening import open_container
 from tests.cli.conftest import RUN, Mvs, Put
 
 
@@ -71,3 +73,14 @@ def test_programs_get_everything_that_was_recorded(mvs: Mvs, root: str, put: Put
     assert change["context"]["run_id"] == RUN
     (entry,) = change["entries"]
     assert (entry["path"], entry["action"], entry["version"], entry["size"]) == ("a.txt", "make", 1, 3)
+
+
+def test_a_file_is_looked_for_down_to_its_first_version(mvs: Mvs, root: str, put: Put) -> None:
+    """What happened before there was such a file is not read."""
+    for number in range(90):  # more than a process keeps
+        put("a.txt", b"%d" % number)
+    put("b.txt", b"one")
+    counted = open_container(root)[0]
+    before = counts_of(counted)
+    mvs("log", f"{root}/b.txt")
+    assert (counts_of(counted) - before).get < 8

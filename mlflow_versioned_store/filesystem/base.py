@@ -18,12 +18,13 @@ from fsspec.compression import compr
 from fsspec.core import get_compression
 
 from mlflow_versioned_store.content.workers import Pool
+from mlflow_versioned_store.context import here
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.filesystem.reading import ReadingFileSystem, Reported, as_files_do
 from mlflow_versioned_store.filesystem.writer import OneChange, Packing
-from mlflow_versioned_store.store import Item, Progress, Store
-from mlflow_versioned_store.tree import Tree
+from mlflow_versioned_store.store import ArtifactRoot, Item, Progress, Store
+from mlflow_versioned_store.tree import Found, Tree
 from mlflow_versioned_store.version_file import VersionFile
 from mlflow_versioned_store.version_writer import VersionWriter
 
@@ -110,22 +111,26 @@ class VersionedFileSystem(ReadingFileSystem):
             self._copy(pairs)
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        """Make a version of a version."""
         if not note(path1, path2):
             with one_moment():
                 self._copy([Pair(path1, path2)])
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Record files and folders as deleted; their versions stay readable by their addresses."""
+        """Record files and folders as deleted; their versions stay readable by their addresses.
+
+        Files of one artifact root are one change, and so is a folder.
+        """
         with one_moment():
             if maxdepth is None:
                 paths = self.expand_path(path)
             else:
                 paths = [one for one in self.expand_path(path, recursive, maxdepth) if self.isfile(one)]
-            for one in paths:
-                self._delete(one, recursive=recursive)
+            self._remove(paths, recursive=recursive)
 
     def rm_file(self, path: str) -> None:
-        self._delete(path, recursive=False)
+        with one_moment():
+            self._remove([self._strip_protocol(path)], recursive=False)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
         """Do nothing: a folder is there once something lies in it."""
@@ -192,8 +197,24 @@ class VersionedFileSystem(ReadingFileSystem):
         self._write(items, Reported(callback, sum(os.path.getsize(source) for source, _ in pairs)))
 
     def _copy(self, pairs: Sequence[Pair]) -> None:
-        found = [(self._look(self._strip_protocol(source)), target) for source, target in pairs]
-        self._write([Item(target, one.root.open(one.version)) for one, target in found if one is not None])
+        moved: list[Item] = []
+        stays: dict[Store, list[tuple[Found, str]]] = {}
+        for source, target in [(self._strip_protocol(one), self._strip_protocol(other)) for one, other in pairs]:
+            found = self._look(source)
+            if found is None:
+                continue
+            with as_files_do(target):
+                store, inside = self._locate(target)
+            if store is self._locate(source)[0] and not self._intrans:
+                stays.setdefault(store, []).append((found, inside))
+            else:
+                moved.append(Item(target, found.root.open(found.version)))
+        for store, taken in stays.items():
+            tree = Tree(store, "")
+            for _, path in taken:
+                tree.check_plain(path)
+            tree.take(taken)
+        self._write(moved)
 
     def _write(self, items: Sequence[Item], progress: Progress | None = None) -> None:
         if not self._intrans:
@@ -210,9 +231,19 @@ class VersionedFileSystem(ReadingFileSystem):
                     with open(str(source), "rb") as local:
                         shutil.copyfileobj(local, file)
 
-    def _delete(self, path: str, *, recursive: bool) -> None:
-        path = self._strip_protocol(path)
-        with as_files_do(path):
-            if self._look(path) is None and not recursive:
+    def _remove(self, paths: Sequence[str], *, recursive: bool) -> None:
+        files: dict[ArtifactRoot, list[str]] = {}
+        folders = []
+        for path in paths:
+            found = self._look(path)
+            if found is not None:
+                self._tree(path).check_plain("")
+                files.setdefault(found.root, []).append(found.version.path)
+            elif recursive:
+                folders.append(path)
+            else:
                 raise IsADirectoryError(errno.EISDIR, "It is a folder; remove it with recursive=True", path)
-            Tree(*self._locate(path)).delete("")
+        for root, gone in files.items():
+            root.upload([], context=here(root.name), deleted=gone)
+        for folder in folders:
+            Tree(*self._locate(folder)).delete("")

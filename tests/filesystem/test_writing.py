@@ -7,12 +7,14 @@ import random
 import zipfile
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem import VersionedFileSystem
 from mlflow_versioned_store.history.records import Commit
-from mlflow_versioned_store.store import open_store
+from mlflow_versioned_store.store import create_store, open_store
+from tests.filesystem.conftest import ROOT, counted
 
 DATA = random.Random(7).randbytes(3 << 20)
 
@@ -106,6 +108,29 @@ def test_many_files_are_one_change(filesystem: VersionedFileSystem, root: str, t
     assert [len(commit.changes[0].entries) for commit in commits(root)] == [2, 2, 3]
 
 
+def test_copies_move_no_bytes(minio_store: str) -> None:
+    """Within a store, whatever the artifact root; any version can be copied, and comes back whole."""
+    filesystem = fsspec.filesystem("versioned-s3")
+    root, other = f"{minio_store}/{ROOT}", f"{minio_store}/1/{'b' * 32}/artifacts"
+    filesystem.pipe(f"{root}/a.bin", DATA)
+    filesystem.pipe(f"{root}/a.bin", DATA[::-1])
+    before = counted(minio_store)
+    filesystem.cp(f"{root}/a.bin@v1", f"{other}/b.bin")
+    filesystem.mv(f"{root}/a.bin", f"{root}/c.bin")
+    moved = counted(minio_store) - before
+    assert moved.bytes_up + moved.bytes_down < 100_000
+    assert filesystem.cat(f"{other}/b.bin") == DATA
+    assert filesystem.cat(f"{root}/c.bin") == DATA[::-1]
+
+
+def test_copies_between_stores_are_uploads(filesystem: VersionedFileSystem, root: str, store: str) -> None:
+    """Another store gets the bytes."""
+    create_store(f"{store}-other")
+    filesystem.pipe(f"{root}/a.txt", b"a")
+    filesystem.cp(f"{root}/a.txt", f"{store}-other/b.txt")
+    assert filesystem.cat(f"{store}-other/b.txt") == b"a"
+
+
 def test_a_transaction_is_one_change_or_none(filesystem: VersionedFileSystem, root: str, tmp_path: Path) -> None:
     """However files are written in it; what it takes from elsewhere is what was there when it was asked."""
     (tmp_path / "local.txt").write_text("local")
@@ -131,6 +156,7 @@ def test_removing_records_that_something_is_gone(filesystem: VersionedFileSystem
     """Versions stay; a folder needs to be meant; patterns and moves work."""
     filesystem.pipe({f"{root}/{name}": name.encode() for name in ("a.txt", "b.txt", "c.bin", "d/e.txt")})
     filesystem.rm(f"{root}/*.txt")
+    assert len(commits(root)) == 2
     assert filesystem.find(root) == [filesystem._strip_protocol(f"{root}/{name}") for name in ("c.bin", "d/e.txt")]
     assert filesystem.cat(f"{root}/a.txt@v1") == b"a.txt"
     with pytest.raises(IsADirectoryError):
@@ -172,3 +198,5 @@ def test_a_name_that_looks_like_an_address_can_be_written(filesystem: VersionedF
     filesystem.pipe(f"{root}/mail@home?.txt", b"1")
     assert filesystem.cat(f"{root}/mail@home?.txt") == b"1"
     assert filesystem.cat_file(f"{root}/mail@home?.txt@@v1") == b"1"
+    filesystem.rm_file(f"{root}/mail@home?.txt")
+    assert not filesystem.exists(f"{root}/mail@home?.txt")

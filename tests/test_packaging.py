@@ -42,11 +42,12 @@ def metadata(wheel: Path) -> Message:
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Every source file and the typing marker are in the wheel; tests and tools are not."""
-    source = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / PACKAGE).rglob("*.py")}
+    """Every file of the package is in the wheel; tests and tools are not."""
+    files = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    source = {path.relative_to(REPOSITORY).as_posix() for path in files}
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert packed == source | {f"{PACKAGE}/py.typed"}
+    assert packed == source
 
 
 def test_every_folder_of_code_is_a_package() -> None:
@@ -62,6 +63,14 @@ def test_wheel_registers_every_scheme(wheel: Path) -> None:
         entry_points.read_string(archive.read(_in_dist_info(archive, "entry_points.txt")).decode())
     expected = {f"versioned-{scheme}": f"{PACKAGE}._entry:artifact_repository" for scheme in SCHEMES}
     assert dict(entry_points["mlflow.artifact_repository"]) == expected
+
+
+def test_wheel_installs_the_command(wheel: Path) -> None:
+    """`mvs` is a script of the wheel."""
+    entry_points = configparser.ConfigParser(delimiters=("=",))
+    with zipfile.ZipFile(wheel) as archive:
+        entry_points.read_string(archive.read(_in_dist_info(archive, "entry_points.txt")).decode())
+    assert dict(entry_points["console_scripts"]) == {"mvs": f"{PACKAGE}.cli:main"}
 
 
 def test_wheel_says_what_it_needs_and_allows(metadata: Message) -> None:

@@ -39,7 +39,7 @@ def on_terminal(columns: int, script: str = SCRIPT, **environment: str) -> str:
     """Return what a script prints on a terminal of this width."""
     near, far = pty.openpty()
     variables = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=far, env=variables):
+    with subprocess.Popen([sys.executable, "-c", script], stdout=far, stderr=far, env=variables):
         os.close(far)
         printed = b""
         while block := _read(near):
@@ -61,11 +61,12 @@ def test_tables_elsewhere_are_plain_text() -> None:
     assert done.stdout == PLAIN
 
 
-def test_terminals_show_colours_unless_asked_not_to(mvs: Mvs) -> None:
-    """The header steps back on a terminal; NO_COLOR makes it plain."""
+def test_terminals_show_colours_unless_asked_not_to() -> None:
+    """The header steps back on a terminal, and errors begin in red; NO_COLOR makes all plain."""
     assert "\x1b[2mTIME\x1b[0m" in on_terminal(80)
     script = "from mlflow_versioned_store.cli import main; main(['versions', 'x'])"
-    assert on_terminal(80, script, NO_COLOR="1") == ""
+    assert on_terminal(80, script).startswith("\x1b[31mError:\x1b[0m 'x' is no URI")
+    assert on_terminal(80, script, NO_COLOR="1").startswith("Error: 'x' is no URI")
 
 
 def test_narrow_terminals_leave_out_what_can_be_spared() -> None:
@@ -74,6 +75,25 @@ def test_narrow_terminals_leave_out_what_can_be_spared() -> None:
     narrow = on_terminal(30)
     assert "2026" not in narrow
     assert "1.20 MiB  [red]b[/red].txt" in narrow
+
+
+def test_transfers_show_a_bar_while_they_last() -> None:
+    """On a terminal, with the name as it is; it goes when the transfer is over, and elsewhere there is none."""
+    script = (
+        "import click, time\n"
+        "from mlflow_versioned_store.cli.progress import transfer\n"
+        "@click.command()\n"
+        "def show():\n"
+        "    with transfer('[red]a\x1b', 1000) as progress:\n"
+        "        if progress: progress.add(500); time.sleep(0.3)\n"
+        "show()"
+    )
+    drawn = on_terminal(80, script)
+    assert "[red]a\\x1b" in drawn
+    assert "500/1,000 bytes" in drawn
+    assert drawn.endswith("\x1b[2K")
+    silent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert silent.stdout + silent.stderr == ""
 
 
 def test_names_cannot_speak_to_the_terminal(mvs: Mvs, root: str, put: Put) -> None:

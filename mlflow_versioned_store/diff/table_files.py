@@ -44,12 +44,13 @@ def open_table(db: Sql, file: str, path: str) -> TableFile:
     lower = path.lower()
     packed = lower.endswith(".gz")
     stem = lower.removesuffix(".gz")
-    compression = "gzip" if packed else "none"
+    # The names of links say nothing of it.
+    compression = ", compression = 'gzip'" if packed else ""
     if stem.endswith((".parquet", ".pq")) and not packed:
         return _typed(db, f"read_parquet({sql.text(file)}, hive_partitioning = false)")
     if stem.endswith((".jsonl", ".ndjson")):
         # Of all rows: a name or a type that comes late must not be overlooked.
-        options = f"format = 'newline_delimited', compression = '{compression}', sample_size = -1"
+        options = f"format = 'newline_delimited', sample_size = -1{compression}"
         return _typed(db, f"read_json({sql.text(file)}, {options}, hive_partitioning = false)")
     if stem.endswith((".csv", ".tsv", ".tab")):
         delimiter = "\t" if not stem.endswith(".csv") else _delimiter(file, packed=packed)
@@ -71,7 +72,7 @@ def _csv(db: Sql, file: str, delimiter: str, compression: str) -> TableFile:
     # All that could be guessed differently of the two files, or from their first rows only, is given.
     options = (
         f"delim = {sql.text(delimiter)}, quote = '\"', escape = '\"', comment = '', skip = 0, null_padding = false, "
-        f"strict_mode = true, allow_quoted_nulls = false, compression = '{compression}'"
+        f"strict_mode = true, allow_quoted_nulls = false{compression}"
     )
     query = f"SELECT HasHeader, Columns, DateFormat, TimestampFormat FROM sniff_csv({sql.text(file)}, {options})"
     header, found, date, timestamp = db.row(query)

@@ -17,6 +17,7 @@ from tests.diff.making import compared
 
 OLD = "id,city,score\n1,Oslo,0.5\n2,Rome,1.5\n3,,2.5\n"
 NEW = "id,city,score\n1,Oslo,0.5\n2,Rom,1.5\n4,,nan\n"
+PACKED = gzip.compress(OLD.encode())
 
 
 def table_of(folder: Path, name: str, a: bytes | str, b: bytes | str, key: list[str] | None = None) -> TableDiff:
@@ -50,7 +51,7 @@ def as_json_lines(text: str) -> str:
         ("t.csv", OLD, NEW),
         ("t.tsv", OLD.replace(",", "\t"), NEW.replace(",", "\t")),
         ("t.csv", OLD.replace(",", ";"), NEW),
-        ("t.csv.gz", gzip.compress(OLD.encode()), gzip.compress(NEW.encode())),
+        ("t.csv.gz", PACKED, gzip.compress(NEW.encode())),
         ("T.JSONL", as_json_lines(OLD), as_json_lines(NEW)),
         (
             "t.parquet",
@@ -169,13 +170,14 @@ def test_names_of_columns_are_names(tmp_path: Path, name: str) -> None:
         ("t.jsonl", '{"a": 1}\n{"a": \n', "text"),
         ("t.parquet", b"PAR1 and then nothing of the kind PAR1", "text"),
         ("t.parquet", b"PAR1\0\0\0\xff" * 20 + b"PAR1", "data"),
-        ("t.csv.gz", gzip.compress(OLD.encode())[:30], "data"),
+        ("t.csv.gz", PACKED[:30], "data"),
         ("t.parquet", "", "text"),
     ],
+    ids=["ragged", "open quote", "no UTF-8", "broken JSON", "text", "bytes", "cut short", "empty"],
 )
 def test_what_does_not_parse_is_no_table(tmp_path: Path, name: str, a: bytes | str, kind: str) -> None:
     """A table that cannot be read is compared as text, or as bytes, and a warning says why."""
-    diff = compared(tmp_path, name, a, OLD if not name.endswith(".gz") else gzip.compress(OLD.encode()))
+    diff = compared(tmp_path, name, a, OLD if not name.endswith(".gz") else PACKED)
     assert diff.kind == kind
     assert "they cannot be read" in diff.warnings[0]
     assert "mvs-diff-" not in diff.warnings[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
 from mlflow_versioned_store import changes
@@ -14,7 +15,7 @@ from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Domain, Recent
 from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.locations import IndexName
-from mlflow_versioned_store.content.parts import Range
+from mlflow_versioned_store.content.parts import Parts, Range
 from mlflow_versioned_store.content.scan import Source, size_up_to
 from mlflow_versioned_store.content.sharing import Sharing, sharing
 from mlflow_versioned_store.content.sinks import FileSink
@@ -358,6 +359,18 @@ class ArtifactRoot:
         """
         clipped = [(min(start, version.size), min(stop, version.size)) for start, stop in ranges]
         return self._reading.read_ranges(version, clipped)
+
+    def read_into(self, version: Version, start: int, buffers: Sequence[memoryview]) -> None:
+        """Fill buffers, one behind the other, with the bytes of a version from `start` on, which lie inside it.
+
+        All of them are fetched before the first is decoded, in few requests: for those who read ahead themselves.
+
+        Raises:
+            Damaged, ObjectMissing: Stored bytes are not what was committed; what the buffers hold means nothing.
+        """
+        starts = accumulate(map(len, buffers), initial=start)
+        parts = Parts(list(zip(starts, buffers, strict=False)), at_once=max(1, sum(map(len, buffers))))
+        self._reading.read_parts(version, parts)
 
     def location(self, version: Version) -> locations.Location:
         """Return where the bytes of a version are. At most one request.

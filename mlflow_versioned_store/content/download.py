@@ -18,7 +18,7 @@ from mlflow_versioned_store.content.digests import Digest, digest_function
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.parts import Parts
-from mlflow_versioned_store.content.pieces import PART_BYTES, Piece, batches, split
+from mlflow_versioned_store.content.pieces import Piece, batches, split
 from mlflow_versioned_store.content.wanted import Wanted, ignore, inline_chunks
 from mlflow_versioned_store.content.workers import Pool, cpu_limit, memory
 from mlflow_versioned_store.errors import Damaged
@@ -84,7 +84,7 @@ class Reader:
             if file.is_inline:
                 self._write_inline(file)
             else:
-                self._read_batches(batches(split(file, self.directories, parts), PART_BYTES), ignore)
+                self._read_batches(batches(split(file, self.directories, parts), parts.at_once), ignore)
 
     @property
     def _digest(self) -> Digest:

@@ -11,6 +11,8 @@ from mlflow_versioned_store.backends.contract import Buffer
 
 # [start, stop)
 Range: TypeAlias = tuple[int, int]
+# Of a range, so much is decoded while the next comes.
+_AT_ONCE_BYTES = 4 << 20
 
 
 def merged(ranges: Iterable[Range], gap: int = 0) -> list[Range]:
@@ -37,9 +39,11 @@ class Parts:
 
     Args:
         parts: Where each begins in the file, and the buffer that it fills; sorted, none empty, none overlapping.
+        at_once: About how many bytes of them are fetched by one request.
     """
 
-    def __init__(self, parts: Sequence[tuple[int, memoryview]]):
+    def __init__(self, parts: Sequence[tuple[int, memoryview]], *, at_once: int = _AT_ONCE_BYTES):
+        self.at_once = at_once
         self._parts = parts
         self._stops = [start + len(buffer) for start, buffer in parts]
 

@@ -16,8 +16,6 @@ from mlflow_versioned_store.errors import Damaged
 
 BATCH_BYTES = 16 << 20
 _GROUP_BYTES = 8 << 20
-# Of a range, so much is decoded while the next comes.
-PART_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -153,7 +151,7 @@ def _frames(run: _Run, known: dict[PackName, Directory]) -> Iterator[tuple[int, 
 def _share(parts: Parts) -> int:
     """Return the bytes of the equal shares in which parts are read."""
     total = sum(stop - start for start, stop in parts.ranges)
-    return -(-total // max(1, round(total / PART_BYTES)))
+    return -(-total // max(1, round(total / parts.at_once)))
 
 
 def _groups(

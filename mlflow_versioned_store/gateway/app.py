@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mlflow_versioned_store.errors import VersionedStoreError
-from mlflow_versioned_store.gateway import documents, failures, objects, pages, signatures
+from mlflow_versioned_store.gateway import documents, failures, objects, pages, signatures, windows
 from mlflow_versioned_store.gateway.access_keys import AccessKey
 from mlflow_versioned_store.gateway.access_records import AccessRecord, AccessRecords, now
 from mlflow_versioned_store.gateway.bucket import Bucket, Found
 from mlflow_versioned_store.gateway.failures import S3Error
 from mlflow_versioned_store.gateway.objects import Span
 from mlflow_versioned_store.gateway.requests import Asked, Operation, parse
+from mlflow_versioned_store.gateway.windows import Blocks
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _log = logging.getLogger("mlflow_versioned_store")
-_PIECE_BYTES = 1 << 20
 _XML = "application/xml"
 _SERVER = "mlflow-versioned-store"
 
@@ -39,12 +40,14 @@ class Gateway:
         keys: The access keys by name.
         records: Where each read is written down.
         domains: Host names in front of which a bucket's name may stand.
+        blocks: The memory in which objects are read.
     """
 
     buckets: Mapping[str, Bucket]
     keys: Mapping[str, AccessKey]
     records: AccessRecords
     domains: Sequence[str] = ("localhost",)
+    blocks: Blocks = field(default_factory=Blocks)
 
     def app(self) -> Starlette:
         """Return the endpoint as an ASGI application."""
@@ -184,23 +187,19 @@ class _Reading:
             raise objects.tombstone(found.version, named=wanted is not None)
         return found
 
-    async def _pieces(self, found: Found, span: Span, status: int) -> AsyncIterator[bytes]:
-        from starlette.concurrency import run_in_threadpool
-
+    async def _pieces(self, found: Found, span: Span, status: int) -> AsyncGenerator[bytes]:
         sent = 0
-        file = found.root.open(found.version)
+        pieces = windows.pieces(found.root, found.version, span.start, span.stop, self._gateway.blocks)
         try:
-            file.seek(span.start)
-            while (left := span.stop - span.start - sent) > 0:
-                piece = await run_in_threadpool(file.read, min(left, _PIECE_BYTES))
-                sent += len(piece)
-                yield piece
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+                    sent += len(piece)
         except VersionedStoreError as error:
             # Behind the first bytes nothing can be said to the client but to break off.
             _log.warning("Request %s broke off after %d bytes: %s", self._request_id, sent, error)
             raise
         finally:
-            file.close()
             self._record(found, span, status, sent=sent, complete=sent == span.stop - span.start)
 
     def _record(self, found: Found, span: Span, status: int, *, sent: int, complete: bool) -> None:

@@ -1,0 +1,145 @@
+"""Reading what a client is sent: the next bytes are fetched while the last are sent, in memory that all reads share.
+
+A read goes on in windows that grow to 16 MiB, which is about what one request to the store brings. They are filled into
+blocks of which there is a fixed number. A client that stops reading keeps those it has and gets no more; where no block
+is free, a read goes on in windows so small that every request may hold one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+from contextlib import closing
+
+from mlflow_versioned_store.content.workers import Pool, cpu_limit
+from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.store import ArtifactRoot
+
+_BLOCK_BYTES = 4 << 20
+_BLOCKS = 24
+_WINDOW_BYTES_MIN = 256 << 10
+_WINDOW_BYTES_MAX = 4 * _BLOCK_BYTES
+_WINDOWS_AHEAD = 2
+_PIECE_BYTES = 256 << 10
+
+_reading = Pool("gateway", lambda: 2 * cpu_limit())
+
+
+class Blocks:
+    """Blocks of memory, used again and again; new ones would cost as much as copying what they are for.
+
+    Args:
+        count: How many there are.
+    """
+
+    def __init__(self, count: int = _BLOCKS):
+        self._free: list[bytearray] = []
+        self._left = count
+        self._count = count
+        self._lock = threading.Lock()
+
+    @property
+    def free(self) -> int:
+        """How many nobody has."""
+        return self._left
+
+    def take(self, wanted: int, *, ahead: bool) -> list[bytearray]:
+        """Return up to `wanted` blocks; none where none can be spared.
+
+        Whoever comes leaves half for those who come next, and what is fetched `ahead` leaves a quarter of all.
+        """
+        with self._lock:
+            spare = self._left - (self._count // 4 if ahead else 0)
+            count = max(0, min(wanted, -(-spare // 2)))
+            self._left -= count
+            taken = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        return taken + [bytearray(_BLOCK_BYTES) for _ in range(count - len(taken))]
+
+    def give(self, blocks: list[bytearray]) -> None:
+        """Give blocks back."""
+        with self._lock:
+            self._free += blocks
+            self._left += len(blocks)
+
+
+async def pieces(root: ArtifactRoot, version: Version, start: int, stop: int, blocks: Blocks) -> AsyncGenerator[bytes]:
+    """Yield the bytes [start, stop) of a version, which lie inside it.
+
+    Raises:
+        VersionedStoreError: They could not be read; the bytes until then are right.
+    """
+    windows: deque[_Window] = deque()
+    at, size = start, _WINDOW_BYTES_MIN
+    try:
+        while at < stop or windows:
+            while at < stop and len(windows) <= _WINDOWS_AHEAD:
+                window = _Window.opened(root, version, at, min(size, stop - at), blocks, ahead=bool(windows))
+                if window is None:
+                    break
+                windows.append(window)
+                at, size = window.stop, min(4 * size, _WINDOW_BYTES_MAX)
+            with closing(windows.popleft()) as window:
+                for view in await window.read():
+                    for offset in range(0, len(view), _PIECE_BYTES):
+                        # A copy: the server may not have sent it all when the block is filled anew.
+                        yield bytes(view[offset : offset + _PIECE_BYTES])
+    finally:
+        for window in windows:
+            window.close()
+
+
+class _Window:
+    """Bytes that are being fetched, and the blocks that they are in until it is closed.
+
+    Args:
+        root: The artifact root.
+        version: Its version.
+        start: Where the bytes begin.
+        views: What they are read into.
+        blocks: Where `taken` go back to.
+        taken: The blocks.
+    """
+
+    def __init__(
+        self,
+        root: ArtifactRoot,
+        version: Version,
+        start: int,
+        views: list[memoryview],
+        blocks: Blocks,
+        taken: list[bytearray],
+    ):
+        self.stop = start + sum(map(len, views))
+        self._views = views
+        self._blocks = blocks
+        self._taken = taken
+        self._filled: Future[None] = _reading.submit(root.read_into, version, start, views)
+
+    @classmethod
+    def opened(
+        cls, root: ArtifactRoot, version: Version, start: int, size: int, blocks: Blocks, *, ahead: bool
+    ) -> _Window | None:
+        """Return a window of up to `size` bytes, whose reading begins; None where it would be ahead of too many."""
+        taken = [] if size <= _WINDOW_BYTES_MIN else blocks.take(-(-size // _BLOCK_BYTES), ahead=ahead)
+        if not taken:
+            if ahead:
+                return None
+            return cls(root, version, start, [memoryview(bytearray(min(size, _WINDOW_BYTES_MIN)))], blocks, [])
+        views = []
+        for block in taken:
+            views.append(memoryview(block)[:size])
+            size -= len(views[-1])
+        return cls(root, version, start, views, blocks, taken)
+
+    async def read(self) -> list[memoryview]:
+        """Wait for the bytes and return them."""
+        await asyncio.wrap_future(self._filled)
+        return self._views
+
+    def close(self) -> None:
+        """Give the blocks back, once nothing is written to them any more."""
+        self._filled.cancel()
+        self._filled.add_done_callback(lambda _: self._blocks.give(self._taken))

@@ -17,6 +17,7 @@ from mlflow_versioned_store.history.addresses import Resolved, resolve
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.moving import Taken, take
 from mlflow_versioned_store.roots import Place, clean_path, joined, place
 from mlflow_versioned_store.store import ArtifactRoot, Item, Progress, Store
 
@@ -120,6 +121,18 @@ class Tree:
                 raise InvalidInput(f"{item.path!r} is where an artifact root is; log into it, not in its place.")
             changes.setdefault(at.root, []).append(Item(at.path, item.source))
         return changes
+
+    def take(self, taken: Sequence[tuple[Found, str]]) -> None:
+        """Make versions at paths out of versions of this store, in one atomic change for each artifact root.
+
+        Their bytes stay where they are, as far as the artifact roots may share them.
+        """
+        changes: dict[str, list[Taken]] = {}
+        for found, path in taken:
+            at = self._place(path)
+            changes.setdefault(at.root, []).append(Taken(found.root, found.version, at.path))
+        for name, changed in changes.items():
+            take(self._store.root(name), changed, operation="upload", context=self._context(name))
 
     def children(self, path: str) -> list[Entry]:
         """Return what lies directly inside a folder, sorted by name; nothing for a file or what does not exist."""

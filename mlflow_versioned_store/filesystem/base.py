@@ -17,7 +17,6 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.compression import compr
 from fsspec.core import get_compression
 
-from mlflow_versioned_store.content.workers import Pool
 from mlflow_versioned_store.context import here
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
@@ -32,8 +31,6 @@ from mlflow_versioned_store.version_writer import VersionWriter
 _KNOWN_OPTIONS = frozenset(
     {"asynchronous", "listings_expiry_time", "loop", "max_paths", "skip_instance_cache", "use_listings_cache"}
 )
-_FILES_AT_ONCE = 8
-_several = Pool("files", lambda: _FILES_AT_ONCE)
 
 
 class VersionedFileSystem(ReadingFileSystem):

@@ -21,7 +21,7 @@ from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStore
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.versions import Version
-from mlflow_versioned_store.roots import joined
+from mlflow_versioned_store.roots import clean_path, joined
 from mlflow_versioned_store.store import ArtifactRoot, Store, open_store
 from mlflow_versioned_store.tree import Found, Tree
 
@@ -208,6 +208,7 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
             FileNotFoundError: There is neither; the message says what there is instead.
         """
         with as_files_do(path):
+            self._check_possible(path)
             tree = self._tree(path)
             found = tree.file("")
             if found is None and not tree.is_folder(""):
@@ -218,9 +219,16 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _type(self, path: str) -> str | None:
         try:
             return "directory" if self._look(self._strip_protocol(path)) is None else "file"
-        except (FileNotFoundError, InvalidInput):
-            # What no path can lead to is certainly not there.
+        except FileNotFoundError:
             return None
+
+    def _check_possible(self, path: str) -> None:
+        """Check that there can be such a file; where there cannot, there is none."""
+        _, inside = self._locate(path)
+        try:
+            clean_path(inside)
+        except InvalidInput as error:
+            raise NotFound(error.message) from error
 
     def _all_below(self, path: str) -> dict[str, dict[str, Any]]:
         """Return all files at or below a path, with the folders that they lie in."""

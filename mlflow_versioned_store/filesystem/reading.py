@@ -21,6 +21,7 @@ from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStore
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.keys import RESERVED
 from mlflow_versioned_store.roots import clean_path, joined
 from mlflow_versioned_store.store import ArtifactRoot, Store, open_store
 from mlflow_versioned_store.tree import Found, Tree
@@ -224,6 +225,8 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _check_possible(self, path: str) -> None:
         """Check that there can be such a file; where there cannot, there is none."""
+        if RESERVED in path.split("/"):
+            raise NotFound(f"{path} is inside a store's own folder, where no artifacts are.")
         _, inside = self._locate(path)
         try:
             clean_path(inside)

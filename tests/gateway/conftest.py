@@ -18,9 +18,8 @@ from mlflow_versioned_store.gateway.access_keys import AccessKey
 from mlflow_versioned_store.gateway.access_records import AccessRecord, AccessRecords
 from mlflow_versioned_store.gateway.app import Gateway
 from mlflow_versioned_store.gateway.bucket import Bucket
-from mlflow_versioned_store.gateway.serving import LOOPBACK, server
+from mlflow_versioned_store.gateway.serving import LOOPBACK, listen, server
 from mlflow_versioned_store.store import Store, create_store
-from tests.servers.process import free_port
 
 RUN, OTHER = "1/" + "a" * 32 + "/artifacts", "1/" + "b" * 32 + "/artifacts"
 BUCKET = "store"
@@ -55,13 +54,14 @@ class Endpoint:
 
     def __init__(self, store: Store):
         self.store = store
-        self.port = free_port()
+        listening = listen(LOOPBACK, 0)
+        self.port = listening.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._records = io.BytesIO()
         keys = {key.name: key for key in (KEY, NARROW)}
         gateway = Gateway({BUCKET: Bucket(BUCKET, store)}, keys, AccessRecords(self._records))
-        self._server = server(gateway, LOOPBACK, self.port)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._server = server(gateway)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()
         while not self._server.started:
             time.sleep(0.01)

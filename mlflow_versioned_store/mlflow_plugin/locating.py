@@ -38,6 +38,8 @@ def artifact_location(uri: str) -> str:
         InvalidInput: It is no such URI, or it leads to artifacts that only the tracking server can reach.
         AccessDenied, Unavailable: MLflow could not be asked.
     """
+    if not uri.partition(":")[2].strip("/"):
+        raise InvalidInput(f"{uri!r} names nothing; write runs:/<run id>, models:/name/1 or models:/name@alias.")
     location = uri
     for _ in range(_STEPS_MAX):
         if location.startswith("runs:"):
@@ -82,6 +84,4 @@ def _asked(ask: Callable[[str], Any], uri: str) -> str:
         return str(ask(uri))
     except MlflowException as error:
         kind = _ERRORS.get(error.error_code, Unavailable)
-        raise kind(
-            f"MLflow does not lead {uri} anywhere: {error.message} Check the id and the tracking URI."
-        ) from error
+        raise kind(f"MLflow cannot say where {uri} is: {error.message} Check the id and the tracking URI.") from error

@@ -9,9 +9,10 @@ from functools import partial
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import locations
+from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Recent
 from mlflow_versioned_store.content.download import Reader
-from mlflow_versioned_store.content.locations import Content, Native, Packed, Reference
+from mlflow_versioned_store.content.locations import Content, Location, Native, Packed, Reference
 from mlflow_versioned_store.content.parts import Parts, Range, filled, merged
 from mlflow_versioned_store.content.sinks import MemorySink, Sink
 from mlflow_versioned_store.content.wanted import Wanted, ignore
@@ -21,6 +22,7 @@ from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, Objec
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.native.pinned import pinned
 from mlflow_versioned_store.references import open_reference
 from mlflow_versioned_store.roots import clean_path
 
@@ -107,6 +109,11 @@ class VersionReader:
                 raise
             self._read_parts(moved[0], parts)
 
+    def location(self, version: Version) -> Location:
+        """Return where a commit says that the bytes of a version are. At most one request."""
+        (located,) = self._log.locate([version])
+        return locations.decode_location(located.at, version.size)
+
     def packed(self, version: Version) -> Wanted | None:
         """Return where the frames of a version are; None where it is one whole object."""
         (located,) = self._located([version])
@@ -130,7 +137,10 @@ class VersionReader:
                 located.read(sink, count)
             else:
                 packed.append(replace(located, sink=sink))
-        self._reader.read(packed, count)
+        try:
+            self._reader.read(packed, count)
+        except Damaged:
+            self._reader_of_versions(packed).read(packed, count)
         self._recent.note(name for one in packed[-_NOTED:] for name in one.content.indexes[:_NOTED])
 
     def _read_parts(self, version: Version, parts: Parts) -> None:
@@ -144,7 +154,21 @@ class VersionReader:
         if isinstance(located, WholeObject):
             located.read_parts(parts)
         else:
-            self._reader.read_parts(located, parts)
+            try:
+                self._reader.read_parts(located, parts)
+            except Damaged:
+                self._reader_of_versions([located]).read_parts(located, parts)
+
+    def _reader_of_versions(self, wanted: Sequence[Wanted]) -> Reader:
+        """Return a reader of packs as they were written, whatever somebody did to them; while one error is handled.
+
+        Raises:
+            Damaged: That error, where the bucket keeps no object versions.
+        """
+        backend = pinned(self._backend, (one.content for one in wanted))
+        if backend is None:
+            raise  # noqa: PLE0704 - the error that is handled
+        return replace(self._reader, backend=backend, directories=Directories(backend))
 
     def _where_now(self, versions: Sequence[Version]) -> list[Version] | None:
         """Fold the log to its head once: where the versions are now, or None where that is nowhere new."""
@@ -186,7 +210,8 @@ class VersionReader:
             key = _checked(name, location.key)
         else:
             backend, key = open_reference(location.uri, self._backend.location)
-            e_tag = None if location.s3_version_id else location.e_tag
+            # Where versioning is suspended the null version is overwritten, so its tag is held to as well.
+            e_tag = location.e_tag if location.s3_version_id in (None, "null") else None
         return WholeObject(
             name,
             backend,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import heapq
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,7 @@ class ObjectVersion:
         modified: When it was written, by the store's clock.
         current: Whether it is what a reader of the key gets.
         deleted: Whether it is a delete marker.
+        e_tag: Its entity tag; a delete marker has none.
     """
 
     key: str
@@ -65,6 +67,7 @@ class ObjectVersion:
     modified: datetime
     current: bool
     deleted: bool
+    e_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ class S3Versions:
         return Described(answer.get("VersionId", "null"), answer["LastModified"].astimezone(UTC), answer["Metadata"])
 
     def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
-        """Yield the versions of all objects below a folder ("" for all), newest first for each key.
+        """Yield the versions of all objects below a folder ("" for all), sorted by key, and of each key newest first.
+
+        Delete markers of a key may come out of turn.
 
         One request a thousand.
 
@@ -205,11 +210,12 @@ class S3Versions:
         more: dict[str, str] = {}
         while True:
             page = self._send("list", folder, self._client.list_object_versions, **self._list, Prefix=prefix, **more)
-            for kind in ("Versions", "DeleteMarkers"):
-                for item in page.get(kind, []):
-                    key = item["Key"].removeprefix(self._prefix)
-                    if not exactly or key == folder:
-                        yield _version(key, item, deleted=kind == "DeleteMarkers")
+            versions = ((item, False) for item in page.get("Versions", []))
+            markers = ((item, True) for item in page.get("DeleteMarkers", []))
+            for item, deleted in heapq.merge(versions, markers, key=lambda found: str(found[0]["Key"])):
+                key = item["Key"].removeprefix(self._prefix)
+                if not exactly or key == folder:
+                    yield _version(key, item, deleted=deleted)
             if not page.get("IsTruncated"):
                 return
             more = {"KeyMarker": page["NextKeyMarker"]}
@@ -388,4 +394,5 @@ def open_versions(backend: Backend) -> S3Versions | None:
 
 def _version(key: str, item: Mapping[str, Any], *, deleted: bool) -> ObjectVersion:
     modified = item["LastModified"].astimezone(UTC)
-    return ObjectVersion(key, item["VersionId"], item.get("Size", 0), modified, item["IsLatest"], deleted)
+    size, e_tag = item.get("Size", 0), item.get("ETag", "").strip('"') or None
+    return ObjectVersion(key, item["VersionId"], size, modified, item["IsLatest"], deleted, e_tag)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -56,3 +56,23 @@ def transfer(title: str, total: int | None) -> Iterator[Progress | None]:
     columns = (name, BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bar(bars, bars.add_task(output.clean(title), total=total))
+
+
+@contextmanager
+def counting(title: str) -> Iterator[Callable[[], None]]:
+    """Show how many things were done while the block runs; nothing where nobody looks.
+
+    Args:
+        title: What is done.
+    """
+    if output.wants_json() or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(output.clean(title), total=None)
+        yield lambda: bars.advance(task)

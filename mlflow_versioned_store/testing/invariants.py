@@ -64,7 +64,8 @@ def every_version_reads(store: Store, root: str) -> None:
         if version.kind == "file":
             data = artifacts.read(version)
             assert len(data) == version.size, version.path
-            assert hashlib.sha256(data).hexdigest() == version.sha256, version.path
+            # What was taken in unread has none.
+            assert version.sha256 in ("", hashlib.sha256(data).hexdigest()), version.path
 
 
 def paths(store: Store, root: str) -> list[str]:

@@ -1,0 +1,247 @@
+"""Taking in what lies in a bucket already: versions that refer to the objects where they are, without a copy.
+
+Which artifact root an object belongs to follows from its key, as for everything in a store. On a bucket that keeps
+object versions each of them becomes a version, in their order; elsewhere an object is held to its entity tag and size.
+What was taken in before is passed over, so adoption may be interrupted, and run again for what came since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+from mlflow_versioned_store import changes
+from mlflow_versioned_store.artifact_root import ArtifactRoot
+from mlflow_versioned_store.backends.s3_versions import open_versions
+from mlflow_versioned_store.changes import Recorded
+from mlflow_versioned_store.content.locations import Native, Reference, decode_location
+from mlflow_versioned_store.content.workers import fetching
+from mlflow_versioned_store.context import here
+from mlflow_versioned_store.direct.listing import Existing, Object, Place
+from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.history.records import DraftEntry
+from mlflow_versioned_store.keys import RESERVED
+from mlflow_versioned_store.native.objects import STORE as NATIVE_STORE
+from mlflow_versioned_store.references import open_reference
+from mlflow_versioned_store.roots import clean_path, joined, place
+from mlflow_versioned_store.store import Store
+
+_ROOTS_AT_ONCE = 8
+# A commit's entries; a root of more objects has several commits.
+_OBJECTS_AT_ONCE = 5000
+_NAMED_MAX = 5
+_HASHED_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What was taken in, or would be.
+
+    Args:
+        roots: Artifact roots that have new versions.
+        versions: New versions.
+        size: Their bytes.
+        known: Object versions that were taken in, or logged natively, before.
+        deleted: Paths that are recorded as deleted, because their objects are.
+        skipped: Objects that can be no artifact.
+        named: Some of those.
+    """
+
+    roots: int = 0
+    versions: int = 0
+    size: int = 0
+    known: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def add(self, other: Adopted) -> None:
+        """Count what was taken in elsewhere, too."""
+        self.roots += other.roots
+        self.versions += other.versions
+        self.size += other.size
+        self.known += other.known
+        self.deleted += other.deleted
+
+
+class Adoption(NamedTuple):
+    """What to take in, and how.
+
+    Args:
+        source: The place where it lies.
+        into: The path in the store that the source's own path becomes.
+        write: Write; otherwise only count.
+        hashed: Read every object once to record its SHA-256, so that the same content logged again is recognised.
+        on_version: Is told of each version.
+    """
+
+    source: Place
+    into: str
+    write: bool
+    hashed: bool
+    on_version: Callable[[], None]
+
+
+def adopt(store: Store | None, adoption: Adoption) -> Adopted:
+    """Take objects in, and return what was taken in.
+
+    Costs a listing of the source (one request a thousand objects), and for each artifact root about four requests; no
+    object is read, unless it is hashed.
+
+    Args:
+        store: The store; None where there is none yet, and nothing is written.
+        adoption: What to take in.
+
+    Raises:
+        AccessDenied: References to the source are not followed here; `MVS_ALLOWED_REFERENCES` allows them.
+        VersionedStoreError: The source or the store could not be read or written; what was taken in stays.
+    """
+    found = Adopted()
+    running: deque[Future[Adopted]] = deque()
+    with ThreadPoolExecutor(_ROOTS_AT_ONCE, thread_name_prefix="mvs-adopt") as pool:
+        for name, objects in _by_root(adoption, found):
+            running.append(pool.submit(_adopt_root, store, name, objects, adoption))
+            if len(running) > 2 * _ROOTS_AT_ONCE:
+                found.add(running.popleft().result())
+        while running:
+            found.add(running.popleft().result())
+    return found
+
+
+def _by_root(adoption: Adoption, found: Adopted) -> Iterator[tuple[str, list[Object]]]:
+    """Yield artifact roots with their objects, named inside the root; a large one comes in several pieces."""
+    # Objects of the store's own root lie between those of others, and are gathered.
+    own: list[Object] = []
+    for name, placed in groupby(_placed(adoption, found), key=lambda one: one[0]):
+        objects = own if not name else []
+        for _, one in placed:
+            objects.append(one)
+            if len(objects) == _OBJECTS_AT_ONCE:
+                yield name, objects.copy()
+                objects.clear()
+        if name and objects:
+            yield name, objects
+    if own:
+        yield "", own
+
+
+def _placed(adoption: Adoption, found: Adopted) -> Iterator[tuple[str, Object]]:
+    """Yield the objects with the artifact root that each belongs to; what can be no artifact is counted."""
+    for one in adoption.source.objects():
+        path = joined(adoption.into, one.path)
+        if RESERVED in path.split("/"):
+            continue
+        try:
+            clean = clean_path(path) if not path.endswith("/") else ""
+        except InvalidInput:
+            clean = ""
+        at = place(clean)
+        if not at.path:
+            found.skipped += 1
+            if len(found.named) < _NAMED_MAX:
+                found.named.append(one.path)
+            continue
+        yield at.root, one._replace(path=at.path)
+
+
+def _adopt_root(store: Store | None, name: str, objects: Sequence[Object], adoption: Adoption) -> Adopted:
+    root = store.root(name) if store is not None else None
+    known = _known(root) if root is not None else {}
+    found = Adopted()
+    recorded: list[Recorded] = []
+    gone: list[str] = []
+    for one in objects:
+        new = [version for version in one.versions if _name(version.reference) not in known.get(one.path, ())]
+        found.known += len(one.versions) - len(new)
+        new = [version for version in new if store is None or not _is_unfinished(store, version.reference)]
+        found.versions += len(new)
+        found.size += sum(version.size for version in new)
+        if one.deleted and (new or _is_current(root, one.path)):
+            gone.append(one.path)
+        for version in new:
+            if adoption.write:
+                recorded.append(_recorded(root, one.path, version, hashed=adoption.hashed))
+            adoption.on_version()
+    found.roots = int(bool(found.versions or gone))
+    found.deleted = len(gone)
+    if root is not None and adoption.write:
+        _commit(root, recorded, gone)
+    return found
+
+
+def _recorded(root: ArtifactRoot | None, path: str, version: Existing, *, hashed: bool) -> Recorded:
+    sha256 = _sha256(root.store_location, version) if hashed and root is not None else ""
+    note = {"adopted": version.modified.isoformat(timespec="milliseconds")}
+    return Recorded(path, version.size, version.reference, sha256, note)
+
+
+def _commit(root: ArtifactRoot, recorded: Sequence[Recorded], gone: Sequence[str]) -> None:
+    """Record versions and deletions in one commit."""
+    context = here(root.name)
+    drafts = []
+    if recorded:
+        drafts.append(changes.draft("upload", context, tuple(one.entry() for one in recorded)))
+    if gone:
+        drafts.append(changes.draft("delete", context, tuple(DraftEntry(path) for path in gone)))
+    if drafts:
+        root.log.append(drafts)
+
+
+def _known(root: ArtifactRoot) -> dict[str, set[str]]:
+    """Return which object versions the versions of a root are, by path."""
+    state = root.log.state()
+    if not state.number:
+        return {}
+    known: dict[str, set[str]] = {}
+    versions = [version for version in state.all_versions() if version.kind == "file" and version.readable]
+    for located in root.log.locate(versions):
+        location = decode_location(located.at, located.version.size)
+        if isinstance(location, Native):
+            uri = joined(root.store_location, location.key)
+            location = Reference(uri, location.s3_version_id)
+        if isinstance(location, Reference):
+            known.setdefault(located.version.path, set()).add(_name(location))
+    return known
+
+
+def _is_unfinished(store: Store, reference: Reference) -> bool:
+    """Tell whether an object was written by an upload to this store that never committed it. At most one request."""
+    above = f"{store.location}/"
+    if not store.settings.native or reference.s3_version_id is None or not reference.uri.startswith(above):
+        return False
+    versions = open_versions(store.backend)
+    described = versions.describe(reference.uri[len(above) :], reference.s3_version_id) if versions else None
+    return described is not None and described.metadata.get(NATIVE_STORE) == store.id
+
+
+def _name(reference: Reference) -> str:
+    """Return what tells an object version from every other."""
+    return f"{reference.uri} {reference.s3_version_id or ''} {reference.e_tag or ''}"
+
+
+def _is_current(root: ArtifactRoot | None, path: str) -> bool:
+    return root is not None and root.log.state(refresh=False).get(path) is not None
+
+
+def _sha256(store_location: str, version: Existing) -> str:
+    """Return the SHA-256 of an object version, which is read once."""
+    backend, key = open_reference(version.reference.uri, store_location)
+    sha256 = hashlib.sha256()
+    ranges = [(at, min(version.size, at + _HASHED_BYTES)) for at in range(0, version.size, _HASHED_BYTES)]
+    running: deque[Future[memoryview]] = deque()
+
+    def get(start: int, stop: int) -> memoryview:
+        return memoryview(backend.get(key, start=start, stop=stop, s3_version_id=version.reference.s3_version_id).data)
+
+    for start, stop in ranges:
+        running.append(fetching.submit(get, start, stop))
+        if len(running) > 2:
+            sha256.update(running.popleft().result())
+    while running:
+        sha256.update(running.popleft().result())
+    return sha256.hexdigest()

@@ -41,9 +41,11 @@ def command(address: str, limit: int) -> None:
     """
     root, inside = locate(address)
     path = root.engine.find(inside).path if "@" in inside else inside
-    history = root.history(path or None)
-    commits = list(islice(history, limit or None))
-    more = bool(limit) and next(history, None) is not None
+    state = root.engine.log.state()
+    if state.latest(path) is None and not state.had_folder(path):
+        root.engine.find(path)  # says what there is instead
+    commits = list(islice(root.history(path or None), limit or None))
+    more = bool(limit) and len(commits) == limit and commits[-1].number > 1
     described = [(commit, list(_concerned(root, commit, path))) for commit in commits]
     output.show(
         {
@@ -55,7 +57,7 @@ def command(address: str, limit: int) -> None:
         lambda: _print(described),
     )
     if more and not output.wants_json():
-        output.note(f"There are older commits; -n {10 * limit} shows more, -n 0 all.")
+        output.note(f"Older commits were not read; -n {10 * limit} shows more, -n 0 all.")
 
 
 def _concerned(root: ArtifactRoot, commit: Commit, path: str) -> Iterator[_Did]:

@@ -1,11 +1,11 @@
 """Checkpoints: the folded state of a stretch of commits, so that nobody has to read the log from its start.
 
 Checkpoints are levelled. The first level folds the commits since the last checkpoint; a level that grows beyond its
-bound is folded into the next one, which may be 32 times as large. So there is one checkpoint a level, all together
-cover the log without gaps, a root of 100,000 commits has three, and N commits rewrite O(N log N) rows.
+bound is folded into the next one, which may be 64 times as large. So there is one checkpoint a level, all together
+cover the log without gaps, a root of 100,000 commits has two, and N commits rewrite O(N log N) rows.
 
 A checkpoint is a sealed manifest with two tables, the newest version of every path that the stretch touched and the
-older ones; large tables are in parts, each a range of paths, so that a reader fetches what it needs. It is only a
+older ones; very large tables are in parts, each a range of paths, so that a reader fetches what it needs. It is only a
 shortcut: where one is lost or damaged its stretch is folded again from the commits.
 """
 
@@ -35,10 +35,12 @@ logger = logging.getLogger(__name__)
 
 COMMITS_MAX = 64
 SINCE_BYTES_MAX = 32 << 10
-GROWTH = 32
+GROWTH = 64
 
 _ROWS_A_STEP = 512
 _PARTS_KEPT_MAX = 16
+# Up to so many parts are quicker read together than each when it is needed.
+_TOGETHER_MAX = 8
 _OBJECT_BYTES_MAX = 64 << 20
 _ROW_BYTES = 128
 
@@ -244,7 +246,7 @@ class Checkpoints:
     def save(self, state: State, rebuild: Rebuild) -> State:
         """Fold the commits of `state` since its last checkpoint into a new one, and return that state.
 
-        One put (more for a state of more than 16,384 rows), and the reads of a level that has to be folded with it.
+        One put (more for a state of more than 131,072 rows), and the reads of a level that has to be folded with it.
 
         Raises:
             VersionedStoreError: It could not be written or a lower level not be read; nothing is lost by that.
@@ -289,7 +291,7 @@ class Checkpoints:
 
     def _table(self, rows: Sequence[Version]) -> _WireTable:
         pieces = list(columns.chunks(rows, lambda version: len(version.path) + _ROW_BYTES))
-        if len(pieces) <= 1:
+        if len(pieces) <= _TOGETHER_MAX:
             return _WireTable(table=versions.table(rows) if rows else None)
         parts: list[PartRef] = []
         for piece in pieces:

@@ -44,11 +44,17 @@ def test_long_histories_are_cut_and_say_so(mvs: Mvs, root: str, put: Put) -> Non
         put("a.txt", b"%d" % number)
     told = mvs("log", root, "-n", "2")
     assert told.stdout.count("upload") == 2
-    assert "older commits" in told.stderr
+    assert "Older commits" in told.stderr
     assert mvs.json("log", root, "-n", "2")["more"] is True
     whole = mvs("log", root, "-n", "0")
     assert (whole.stdout.count("upload"), whole.stderr) == (4, "")
     assert mvs.json("log", root, "-n", "4")["more"] is False
+
+
+def test_what_never_was_has_no_history(mvs: Mvs, root: str, put: Put) -> None:
+    """Such a path ends with 6, without a look at the whole log, and the message says what there is."""
+    put("a.txt", b"one")
+    assert "'a.txt'" in mvs("log", f"{root}/b.txt", code=6).stderr
 
 
 def test_many_files_of_one_change_are_counted(mvs: Mvs, root: str, put: Put) -> None:

@@ -177,6 +177,18 @@ def test_a_large_state_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(list(new_log(backend).state().walk())) == 1601
 
 
+def test_a_middling_state_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to eight parts are one table, so that all of it takes a listing, the newest commit and one checkpoint."""
+    monkeypatch.setattr(columns, "CHUNK_ROWS_MAX", 100)
+    backend = DictBackend()
+    log = new_log(backend)
+    log.append([draft("upload", *(file(f"d/{index:03d}", b"x") for index in range(790)))])
+    upload(log, "last", b"x")
+    backend.spent()
+    assert len(list(new_log(backend).state().walk())) == 791
+    assert backend.spent() == {"get": 2, "list": 1}
+
+
 def test_a_large_commit_is_folded_by_the_next_one() -> None:
     """Ten thousand files are one put; what they add is carried by a checkpoint from the next commit on."""
     backend = DictBackend()

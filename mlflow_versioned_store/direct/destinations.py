@@ -72,7 +72,7 @@ def open_destination(uri: str) -> Destination:
     return FsspecDestination(uri)
 
 
-class S3Destination:
+class S3Destination(Destination):
     """A place in an S3 bucket.
 
     Args:
@@ -154,7 +154,7 @@ class S3Destination:
             raise error_for(answer_of(error), Request(action, f"s3://{self._bucket}", inside)) from error
 
 
-class FolderDestination:
+class FolderDestination(Destination):
     """A local folder.
 
     Args:
@@ -203,7 +203,7 @@ class FolderDestination:
                 os.unlink(os.path.join(self._folder, *key.split("/")))
 
 
-class FsspecDestination:
+class FsspecDestination(Destination):
     """A place that an fsspec file system reaches.
 
     Args:

@@ -90,6 +90,22 @@ def test_a_version_is_restored_without_moving_bytes(store: Store, here: Artifact
     invariants.check_all(store, HERE)
 
 
+def test_restoring_costs_a_look_at_each_pack(here: ArtifactRoot, container: Backend) -> None:
+    """One LIST of the marks, a HEAD a pack, and the commit; once more, the commit alone."""
+    faulty = FaultyBackend(container)
+    root = client(faulty).root(HERE)
+    taken = [Taken(root, version(root, "large@v1"), "large")]
+    needed = len(decode_content(here.log.commit(1).changes[0].content).packs)
+    root.domain  # noqa: B018 - the store's settings are read once
+    before = len(faulty.calls)
+    take(root, taken, operation="restore", context=CONTEXT)
+    verbs = sorted(call.verb for call in faulty.calls[before:])
+    assert verbs == sorted(["get", *["head"] * needed, "list", "put"])
+    before = len(faulty.calls)
+    take(root, [taken[0]._replace(path="other")], operation="upload", context=CONTEXT)
+    assert [call.verb for call in faulty.calls[before:]] == ["put"]
+
+
 def test_what_is_current_makes_no_version(here: ArtifactRoot) -> None:
     """Restoring the current version changes nothing; restoring after a deletion makes a version."""
     taken = [Taken(here, version(here, "large"), "large")]

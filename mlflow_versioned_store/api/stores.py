@@ -360,8 +360,8 @@ class ArtifactRoot:
             InvalidInput: It cannot be an alias, or cannot be what one stands for.
             NotFound: There is no such path, version, commit or (to be removed) alias.
         """
-        if to is None and name not in self.aliases(path):
-            there = ", ".join(sorted(self.aliases(path))) or "none"
+        if to is None and name not in (known := self.aliases(path)):
+            there = ", ".join(sorted(known)) or "none"
             raise NotFound(f"{path!r} in {self.uri} has no alias {name!r} to remove; its aliases: {there}.")
         self.engine.annotate(path, {ALIAS + name: to}, context=self._context)
 
@@ -385,10 +385,9 @@ class ArtifactRoot:
         for name, value in values.items():
             if value is not None and not isinstance(value, str):
                 raise InvalidInput(f"The tag {name!r} is a text, not {value!r}; `annotate` takes other values.")
-        found = self.engine.find(address)
-        number = 0 if isinstance(found, Folder) else found.number
+        path, number = self._tagged(address)
         notes = {TAG + name: value for name, value in values.items()}
-        self.engine.annotate(found.path, notes, number=number, context=self._context)
+        self.engine.annotate(path, notes, number=number, context=self._context)
 
     def tags(self, address: str) -> dict[str, str]:
         """Return the tags of the version that an address leads to, or of a folder.
@@ -396,9 +395,8 @@ class ArtifactRoot:
         Raises:
             NotFound: There is no such version; the message says what there is instead.
         """
-        found = self.engine.find(address)
-        number = 0 if isinstance(found, Folder) else found.number
-        notes = self.engine.log.state().notes(found.path, number)
+        path, number = self._tagged(address)
+        notes = self.engine.log.state(refresh=False).notes(path, number)
         return {key.removeprefix(TAG): value for key, value in notes.items() if key.startswith(TAG)}
 
     def annotate(self, address: str, notes: Mapping[str, Any]) -> None:
@@ -425,7 +423,8 @@ class ArtifactRoot:
         Raises:
             NotFound: There is no such path or version; the message says what there is instead.
         """
-        notes = self.engine.log.state().notes(*self._annotated(address))
+        path, number = self._annotated(address)
+        notes = self.engine.log.state(refresh=False).notes(path, number)
         return {key: value for key, value in notes.items() if not key.startswith((ALIAS, TAG))}
 
     # Behind all methods that return a list, which it hides from type checkers.
@@ -444,7 +443,7 @@ class ArtifactRoot:
         """
         found = self.engine.find(path if at is None else f"{path}@@{spec(at)}")
         if isinstance(found, Version):
-            return [entry(found.path.rpartition("/")[2], found.path, found)]
+            return [entry(found.path.rpartition("/")[2], found.path, found)] if found.kind == "file" else []
         below = len(found.path) + 1 if found.path else 0
         if recursive:
             return [entry(version.path[below:], version.path, version) for version in found.state.walk(found.path)]
@@ -465,6 +464,11 @@ class ArtifactRoot:
             return [found]
         newest = self.engine.log.state(refresh=False)
         return [readable(newest, version.path, version.number) for version in found.state.walk(found.path)]
+
+    def _tagged(self, address: str) -> tuple[str, int]:
+        """Return the path and the version (0: a folder) that tags of an address are kept with."""
+        found = self.engine.find(address)
+        return found.path, 0 if isinstance(found, Folder) else found.number
 
     def _annotated(self, address: str) -> tuple[str, int]:
         """Return the path and the version (0: the path as such) that notes about an address are kept with."""

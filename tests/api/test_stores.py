@@ -98,7 +98,10 @@ def test_empty_folders(root: mvs.ArtifactRoot, tmp_path: Path) -> None:
     root.upload(tmp_path / "d")
     assert [(entry.name, entry.is_folder, entry.version) for entry in root.list()] == [("empty", True, None)]
     assert [entry.is_folder for entry in root.list(recursive=True)] == [True]
-    assert root.list("empty") == []
+    assert root.list("empty") == root.list("empty@@v1") == []
+    for read in (root.get, root.read_bytes, root.open):
+        with pytest.raises(NotFound, match="is a folder"):
+            read("empty@@v1")
 
 
 def test_versions_of_a_path(table: mvs.ArtifactRoot) -> None:

@@ -31,13 +31,13 @@ def compress(data: Buffer) -> tuple[int, Buffer]:
     if _looks_random(data):
         return RAW, data
     encoded = zstandard.ZstdCompressor(level=LEVEL).compress(data)
-    return (ZSTD, encoded) if len(encoded) < _WORTH * len(data) else (RAW, data)
+    return (ZSTD, _in_its_own_memory(encoded)) if len(encoded) < _WORTH * len(data) else (RAW, data)
 
 
 def compress_delta(data: Buffer, base: Buffer) -> bytes:
     """Return `data` as zstd level 3 with `base` as a raw-content dictionary (level 1 finds far less)."""
     dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary).compress(data)
+    return _in_its_own_memory(zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary).compress(data))
 
 
 def decompress(codec: int, data: Buffer, raw_bytes: int, base: Buffer | None = None) -> Buffer:
@@ -84,6 +84,12 @@ def _decompress_zstd(data: Buffer, raw_bytes: int, base: Buffer | None) -> bytes
         return decompressor.decompress(data, max_output_size=raw_bytes, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Damaged(f"A frame cannot be decompressed: {error}.") from error
+
+
+def _in_its_own_memory(encoded: bytes) -> bytes:
+    # It was made in a buffer as long as the chunk. Kept there until its pack is full, a delta of a few hundred bytes
+    # leaves a hole behind it that the next buffer does not fit into: memory of the size of all chunks.
+    return bytes(memoryview(encoded))
 
 
 def _looks_random(data: Buffer) -> bool:

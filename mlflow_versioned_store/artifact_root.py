@@ -31,6 +31,7 @@ from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.native.patterns import compiled
 from mlflow_versioned_store.native.root import NativeRoot
+from mlflow_versioned_store.native.survey import Survey
 from mlflow_versioned_store.native.uploading import Committed
 from mlflow_versioned_store.reading import VersionReader
 from mlflow_versioned_store.roots import clean_path
@@ -227,6 +228,17 @@ class ArtifactRoot:
             How many keys were wrong.
         """
         return self._native.settle(self._log.state().all_versions(), uuid.uuid4().hex)
+
+    def survey(self) -> Survey:
+        """Return the objects at native keys that no commit names: foreign ones, and what crashed writers left.
+
+        One request a commit, a thousand objects, and each object that no commit names.
+        """
+        return self._native.survey()
+
+    def native_keys(self) -> list[str]:
+        """Return the plain keys of all current native versions. One request a commit that is not known yet."""
+        return self._native.keys(self._log.state().walk())
 
     def delete(self, path: str = "", *, context: Context) -> int:
         """Record a path and everything below it as deleted; versions stay readable by their addresses.

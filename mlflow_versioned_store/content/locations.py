@@ -11,12 +11,13 @@ and the change's `content` names what its extents count:
 
     {"packs": [[domain, digest, size, tail], …], "leans": […], "indexes": [[domain, digest], …]}
 
-`leans` are the packs that deltas in `packs` need, however indirectly; none means that no frame is a delta.
+`leans` are the packs that deltas in `packs` need, however indirectly; none means that no frame is a delta. Where the
+bucket keeps object versions, `"s3_version_ids": [id or null, …]` are those of `packs` that the change itself wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -26,6 +27,7 @@ from mlflow_versioned_store.errors import Damaged
 
 INLINE = -1
 _OFFSET_MAX = 1 << 50
+_KNOWN = ("packs", "leans", "indexes", "s3_version_ids")
 
 
 class Extent(NamedTuple):
@@ -95,6 +97,7 @@ class Content:
     packs: tuple[PackName, ...] = ()
     leans: tuple[PackName, ...] = ()
     indexes: tuple[IndexName, ...] = ()
+    s3_version_ids: Mapping[PackName, str] = field(default_factory=dict)
     unknown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -138,7 +141,9 @@ def is_native(value: Any) -> bool:
 def encode_content(content: Content) -> dict[str, Any]:
     """Return the JSON form of a change's content; empty lists are left out."""
     lists = {"packs": content.packs, "leans": content.leans, "indexes": content.indexes}
-    return {name: [list(item) for item in items] for name, items in lists.items() if items} | content.unknown
+    encoded = {name: [list(item) for item in items] for name, items in lists.items() if items}
+    versions = [content.s3_version_ids.get(pack) for pack in content.packs]
+    return encoded | ({"s3_version_ids": versions} if any(versions) else {}) | content.unknown
 
 
 def decode_content(value: dict[str, Any]) -> Content:
@@ -148,11 +153,13 @@ def decode_content(value: dict[str, Any]) -> Content:
         Damaged: A name in it breaks the format.
     """
     packs, leans, indexes = (_list(value, name) for name in ("packs", "leans", "indexes"))
+    names = tuple(PackName.checked(item) for item in packs)
     return Content(
-        tuple(PackName.checked(item) for item in packs),
+        names,
         tuple(PackName.checked(item) for item in leans),
         tuple(_index_name(item) for item in indexes),
-        {name: item for name, item in value.items() if name not in ("packs", "leans", "indexes")},
+        _version_ids(names, _list(value, "s3_version_ids")),
+        {name: item for name, item in value.items() if name not in _KNOWN},
     )
 
 
@@ -169,6 +176,11 @@ def _extents(values: Sequence[Any], size: int) -> tuple[Extent, ...]:
     if sum(extent.raw for extent in extents) != size:
         raise Damaged(f"The extents of a file of {size} bytes hold {sum(extent.raw for extent in extents)} bytes.")
     return tuple(extents)
+
+
+def _version_ids(packs: Sequence[PackName], values: list[Any]) -> dict[PackName, str]:
+    # Only a help, so what does not fit is passed over.
+    return {pack: value for pack, value in zip(packs, values, strict=False) if value and isinstance(value, str)}
 
 
 def _index_name(value: Any) -> IndexName:

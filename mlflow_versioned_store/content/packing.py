@@ -83,6 +83,10 @@ class PackWriter:
             sent.result()
         return [ref.sealed() for ref, _ in self._sent]
 
+    def s3_version_ids(self) -> dict[PackName, str]:
+        """Return the object versions of the packs that were sent, where the bucket keeps them."""
+        return {ref.sealed(): ref.s3_version_id for ref, _ in self._sent if ref.s3_version_id is not None}
+
     def _raise_failures(self) -> None:
         for _, sent in self._sent:
             if sent.done():
@@ -92,7 +96,7 @@ class PackWriter:
         data = b"".join(pieces)
         pieces.clear()
         name = PackName(self._domain.name, self._domain.digest(data).hex(), size, tail)
-        self._domain.backend.put_named(name.key, data)
+        ref.s3_version_id = self._domain.backend.put_named(name.key, data).s3_version_id
         ref.name = name
 
 

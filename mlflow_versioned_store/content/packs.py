@@ -70,9 +70,10 @@ class PackName(NamedTuple):
 
 
 class PackRef(msgspec.Struct, eq=False):
-    """A pack that may still be in the making: `name` is set once it is sealed, before it is sent."""
+    """A pack that may still be in the making: name and object version, where it has one, are set once it is sent."""
 
     name: PackName | None = None
+    s3_version_id: str | None = None
 
     def sealed(self) -> PackName:
         """Return the name of a pack that is known to be sealed."""

@@ -202,7 +202,8 @@ class _PackedUpload:
         names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
         files = {source: self._files.get(source) or FileChunks(self._domain.digest_name) for source in scanned}
         packs = sorted(set().union(*(file.packs() for file in files.values())))
-        content = Content(tuple(packs), tuple(self._leans), (*self._staged_indexes, *names))
+        written = self._writer.s3_version_ids()
+        content = Content(tuple(packs), tuple(self._leans), (*self._staged_indexes, *names), written)
         numbers = {pack: number for number, pack in enumerate(packs)}
         return Uploaded(
             _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside

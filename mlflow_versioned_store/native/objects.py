@@ -87,7 +87,7 @@ class VersionedObjects(NativeObjects):
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         self._versions.check_kept()
-        part, labels = content.block_bytes, self._labels(target)
+        part, labels = content.block_bytes, self.labels(target)
         ahead = max(1, _AHEAD_BYTES // part)
         with memory().transfers.held((ahead + 1) * part):
             parts = content.blocks(beginning)
@@ -96,19 +96,20 @@ class VersionedObjects(NativeObjects):
 
     def put(self, target: Target, data: bytes) -> Native:
         self._versions.check_kept()
-        return Native(target.key, self._versions.put(target.key, data, self._labels(target)))
+        return Native(target.key, self._versions.put(target.key, data, self.labels(target)))
 
     def copy(self, native: Native, target: Target, size: int, **metadata: str) -> Native | None:
         if native.s3_version_id is None:
             return None
-        labels = self._labels(target, metadata)
+        labels = self.labels(target, metadata)
         try:
             version = self._versions.copy(native.key, native.s3_version_id, target.key, size, labels, sending)
         except NotFound:
             return None
         return Native(target.key, version, native.digest)
 
-    def _labels(self, target: Target, more: Mapping[str, str] | None = None) -> Labels:
+    def labels(self, target: Target, more: Mapping[str, str] | None = None) -> Labels:
+        """Return what goes with the object of a version; `more` is more metadata."""
         name = target.path.rpartition("/")[2]
         media_type, encoding = mimetypes.guess_type(name)
         return Labels(

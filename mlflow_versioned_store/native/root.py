@@ -12,7 +12,9 @@ from mlflow_versioned_store.errors import VersionedStoreError
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.native.settling import Settler
+from mlflow_versioned_store.native.survey import Survey, survey
 from mlflow_versioned_store.native.uploading import Committed, NativeUpload, NativeUploader
+from mlflow_versioned_store.roots import joined
 
 _log = logging.getLogger("mlflow_versioned_store")
 
@@ -58,6 +60,14 @@ class NativeRoot:
     def settle(self, versions: Iterable[Version], change: str) -> int:
         """Put right what plain readers get where any of `versions` was native; return how many keys were wrong."""
         return self._settler.settle(self._settler.native_paths(versions), change)
+
+    def keys(self, versions: Iterable[Version]) -> list[str]:
+        """Return the plain keys of those of `versions` that are native."""
+        return [joined(self._log.root, path) for path in self._settler.native_paths(versions)]
+
+    def survey(self) -> Survey:
+        """Return the objects below the root that no commit names."""
+        return survey(self._backend, self._store_id, self._log)
 
     def _try_to_settle(self, paths: list[str], change: str) -> None:
         try:

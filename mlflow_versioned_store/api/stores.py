@@ -15,6 +15,7 @@ from mlflow_versioned_store.api import downloads, uploads
 from mlflow_versioned_store.api.batches import Batch
 from mlflow_versioned_store.api.listings import Entry, entry, spec
 from mlflow_versioned_store.artifact_root import Folder, Progress
+from mlflow_versioned_store.backends.counting import Counts, counts_of
 from mlflow_versioned_store.changes import Item, Stored, checked_paths
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.errors import InvalidInput, NotFound
@@ -61,6 +62,14 @@ class Store:
     def settings(self) -> Settings:
         """How it is written, as this process found it first. One request at first."""
         return self.engine.settings
+
+    @property
+    def counts(self) -> Counts:
+        """How many requests this process has sent to the store so far, of what kind, and the bytes that they moved.
+
+        The difference of two counts is what happened between.
+        """
+        return counts_of(self.engine.backend)
 
     def root(self, name: str) -> ArtifactRoot:
         """Return an artifact root by its name, the path of an MLflow artifact location inside the store. No request.

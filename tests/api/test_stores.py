@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -288,3 +289,15 @@ def test_copying(table: mvs.ArtifactRoot, other: mvs.ArtifactRoot) -> None:
     elsewhere = mvs.open_store(f"versioned-memory://{uuid.uuid4().hex}", create=True).root("")
     with pytest.raises(InvalidInput, match="another store"):
         table.copy("data", elsewhere)
+
+
+def test_counts(root: mvs.ArtifactRoot) -> None:
+    """The requests of a store are counted: a short read of a long file moves little of it."""
+    root.upload(os.urandom(4 << 20), "long.bin")
+    before = root.store.counts
+    with root.open("long.bin") as file:
+        file.seek(2 << 20)
+        file.read(1000)
+    read = root.store.counts - before
+    assert 0 < read.bytes_down < 1 << 20
+    assert (read.get > 0, read.put, read.bytes_up) == (True, 0, 0)

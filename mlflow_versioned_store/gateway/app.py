@@ -22,9 +22,9 @@ from mlflow_versioned_store.gateway.requests import Asked, Operation, parse
 from mlflow_versioned_store.gateway.windows import Blocks
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
 _log = logging.getLogger("mlflow_versioned_store")
 _XML = "application/xml"
@@ -49,13 +49,12 @@ class Gateway:
     domains: Sequence[str] = ("localhost",)
     blocks: Blocks = field(default_factory=Blocks)
 
-    def app(self) -> Starlette:
-        """Return the endpoint as an ASGI application."""
-        from starlette.applications import Starlette
-        from starlette.routing import Route
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application."""
+        from starlette.requests import Request
 
-        methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]
-        return Starlette(routes=[Route("/{path:path}", self._answer, methods=methods)])
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         request_id = secrets.token_hex(8).upper()
@@ -66,6 +65,9 @@ class Gateway:
             response = _failure(request, failures.from_ours(error), request_id)
         except S3Error as error:
             response = _failure(request, error, request_id)
+        except Exception:  # noqa: BLE001 - what nobody foresaw is logged, and answered as S3 does
+            _log.exception("Request %s: this should not happen; please report it.", request_id)
+            response = _failure(request, failures.internal(), request_id)
         response.headers["x-amz-request-id"] = request_id
         response.headers["Server"] = _SERVER
         return response
@@ -158,7 +160,7 @@ class _Reading:
         found = await run_in_threadpool(self._found)
         version = found.version
         objects.check_conditions(version, self._headers)
-        span = objects.span(version, self._headers.get("range"))
+        span = objects.span(version, self._headers.get("range"), self._asked.query.get("partNumber"))
         headers = objects.headers(version, version.path, self._asked.query)
         headers["Content-Length"] = str(span.stop - span.start)
         if span.is_range:

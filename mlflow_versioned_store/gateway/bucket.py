@@ -10,6 +10,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from mlflow_versioned_store import keys
+from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.gateway.failures import invalid
 from mlflow_versioned_store.gateway.listing import (
     Listed,
     PathsOf,
@@ -24,6 +26,8 @@ from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.roots import Place, clean_path, place
 from mlflow_versioned_store.store import ArtifactRoot, Store
 
+# What S3 calls a version that was made before there were any.
+_UNVERSIONED = "null"
 _VERSION_ID = re.compile(r"([vd])([1-9][0-9]{0,11})")
 
 
@@ -89,9 +93,11 @@ class Bucket:
             version: An S3 version id.
 
         Raises:
-            InvalidInput: The key can never name anything.
+            S3Error: The version id can never name anything.
             VersionedStoreError: The store could not be read.
         """
+        if not _is_path(key):
+            return None
         at = self._place(key)
         if not at.path:
             return None
@@ -134,6 +140,8 @@ class Bucket:
             self._above + wanted.prefix, wanted.delimiter, self._above + wanted.after if wanted.after else ""
         )
         folder = inner.prefix.rpartition("/")[0]
+        if not _is_path(folder):
+            return
         root = place(folder).root
         found = self._in_root(root, inner, paths_of, refresh=refresh)
         if not root:
@@ -167,10 +175,20 @@ class Bucket:
         return sorted(f"{folder}/{name}/" if folder else f"{name}/" for name in names if name is not None)
 
 
+def _is_path(text: str) -> bool:
+    """Tell whether a key can be a path as it is: S3 never tidies one, so "a//b" is not "a/b"."""
+    try:
+        return clean_path(text) == text
+    except InvalidInput:
+        return False
+
+
 def _numbered(root: ArtifactRoot, path: str, wanted: str) -> Found | None:
+    if wanted == _UNVERSIONED:
+        return None
     match = _VERSION_ID.fullmatch(wanted)
     if match is None:
-        return None
+        raise invalid("Invalid version id specified")
     number = int(match[2])
     # What a version is never changes, so a state that knows it will do.
     version = root.log.state(refresh=False).version(path, number) or root.log.state().version(path, number)

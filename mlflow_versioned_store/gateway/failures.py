@@ -59,3 +59,8 @@ def from_ours(error: VersionedStoreError) -> S3Error:
         case Unavailable():
             return S3Error(503, "ServiceUnavailable", "The store cannot be reached at the moment.")
     return S3Error(500, "InternalError", "The stored bytes are not what was committed; the gateway's log says more.")
+
+
+def internal() -> S3Error:
+    """Return that the gateway itself failed."""
+    return S3Error(500, "InternalError", "The gateway failed; its log says more.")

@@ -11,11 +11,12 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import NamedTuple
 
 from mlflow_versioned_store.gateway.bucket import version_id
-from mlflow_versioned_store.gateway.failures import S3Error, denied
+from mlflow_versioned_store.gateway.failures import S3Error, denied, invalid
 from mlflow_versioned_store.history.versions import Version
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _NUMBER_DIGITS_MAX = 18
+_PARTS_MAX = 10_000
 _CHECKSUM_BYTES_MAX = 64 << 20
 # A response header that the query may set, and under which name it does.
 _OVERRIDES = {
@@ -53,11 +54,8 @@ def headers(version: Version, path: str, query: Mapping[str, str]) -> dict[str, 
     Raises:
         S3Error: An override is no header value.
     """
-    found = {
+    found = _validators(version) | {
         "Content-Type": mimetypes.guess_type(path)[0] or "binary/octet-stream",
-        "ETag": e_tag(version),
-        "Last-Modified": format_datetime(_modified(version), usegmt=True),
-        "Accept-Ranges": "bytes",
         "x-amz-version-id": version_id(version),
         "x-amz-meta-sha256": version.sha256,
         # Artifacts come from anywhere: a browser shows them without running what is in them.
@@ -96,26 +94,34 @@ def check_conditions(version: Version, asked: Mapping[str, str]) -> None:
         S3Error: 304 where the client has it already, 412 where it is another one than the client expects.
     """
     tag, modified = e_tag(version), _modified(version)
-    failed = S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-    unmodified = S3Error(304, "NotModified", "", {"ETag": tag, "Last-Modified": format_datetime(modified, usegmt=True)})
-    if "if-match" in asked:
-        if not _names(asked["if-match"], tag):
+    named = {"x-amz-version-id": version_id(version)}
+    failed = S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", named)
+    unmodified = S3Error(304, "NotModified", "", named | _validators(version))
+    if match := asked.get("if-match"):
+        if not _names(match, tag):
             raise failed
     elif (since := _date(asked.get("if-unmodified-since"))) is not None and modified > since:
         raise failed
-    if "if-none-match" in asked:
-        if _names(asked["if-none-match"], tag):
+    if match := asked.get("if-none-match"):
+        if _names(match, tag):
             raise unmodified
     elif (since := _date(asked.get("if-modified-since"))) is not None and modified <= since:
         raise unmodified
 
 
-def span(version: Version, text: str | None) -> Span:
-    """Return which bytes a Range header asks for; all of them where it is none, or asks for several ranges.
+def span(version: Version, text: str | None, part: str | None = None) -> Span:
+    """Return which bytes are asked for; all of them where a Range header is none, or asks for several ranges.
+
+    Args:
+        version: The version.
+        text: The Range header.
+        part: The number of a part; all objects have one.
 
     Raises:
-        S3Error: It lies outside.
+        S3Error: They lie outside.
     """
+    if part is not None:
+        return _part(version, text, part)
     whole = Span(0, version.size, is_range=False)
     match = _RANGE.fullmatch(text or "")
     if match is None or match[1] == match[2] == "" or max(map(len, match.groups())) > _NUMBER_DIGITS_MAX:
@@ -124,13 +130,22 @@ def span(version: Version, text: str | None) -> Span:
         start, stop = max(0, version.size - int(match[2])), version.size
     else:
         start, stop = int(match[1]), min(version.size, int(match[2]) + 1 if match[2] else version.size)
-        if match[2] and int(match[2]) < start:
-            return whole
     if start >= stop:
         raise S3Error(
             416, "InvalidRange", "The requested range is not satisfiable", {"Content-Range": f"bytes */{version.size}"}
         )
     return Span(start, stop, is_range=True)
+
+
+def _part(version: Version, text: str | None, part: str) -> Span:
+    if text is not None:
+        raise S3Error(400, "InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    if not (part.isascii() and part.isdigit() and 0 < int(part[:_NUMBER_DIGITS_MAX]) <= _PARTS_MAX):
+        raise invalid(f"partNumber is a number from 1 to {_PARTS_MAX}.")
+    if int(part) != 1:
+        raise S3Error(416, "InvalidPartNumber", "The requested partnumber is not satisfiable")
+    # An empty object has no range; its one part is all of it.
+    return Span(0, version.size, is_range=version.size > 0)
 
 
 def tombstone(version: Version, *, named: bool) -> S3Error:
@@ -149,6 +164,15 @@ def check_readable(*, allowed: bool) -> None:
     """
     if not allowed:
         raise denied("Access Denied")
+
+
+def _validators(version: Version) -> dict[str, str]:
+    """Return the headers by which a client knows what it has."""
+    return {
+        "ETag": e_tag(version),
+        "Last-Modified": format_datetime(_modified(version), usegmt=True),
+        "Accept-Ranges": "bytes",
+    }
 
 
 def _modified(version: Version) -> datetime:

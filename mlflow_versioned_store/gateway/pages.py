@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 from mlflow_versioned_store.gateway.bucket import Bucket, Shown
 from mlflow_versioned_store.gateway.documents import Field, document, timestamp
-from mlflow_versioned_store.gateway.failures import S3Error, invalid
+from mlflow_versioned_store.gateway.failures import invalid
 from mlflow_versioned_store.gateway.listing import Wanted
 from mlflow_versioned_store.gateway.objects import e_tag
 from mlflow_versioned_store.history.versions import Version
 
 _KEYS_MAX = 1000
+_NUMBER_MAX = 2_147_483_647
+_DIGITS_MAX = 18
 _OWNER: Field = ("Owner", (("ID", "versioned-store"), ("DisplayName", "versioned-store")))
 
 
@@ -37,8 +39,8 @@ class _Query:
             S3Error: A value is none.
         """
         text = query.get("max-keys") or str(_KEYS_MAX)
-        if not (text.isascii() and text.isdigit()):
-            raise invalid("max-keys is a number from 0 to 2147483647.")
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX and int(text) <= _NUMBER_MAX):
+            raise invalid(f"max-keys is a number from 0 to {_NUMBER_MAX}.")
         encoding = query.get("encoding-type", "")
         if encoding not in ("", "url"):
             raise invalid("Invalid Encoding Method specified in Request")
@@ -165,6 +167,9 @@ def _prefix(prefix: str, common: _Query) -> Field:
 
 def _key_of(token: str) -> str:
     try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise S3Error(400, "InvalidArgument", "The continuation token provided is incorrect") from None
+        key = ""
+    if not key:
+        raise invalid("The continuation token provided is incorrect")
+    return key

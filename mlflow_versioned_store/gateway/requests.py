@@ -28,7 +28,6 @@ _SUBRESOURCES = frozenset(
         "notification",
         "object-lock",
         "ownershipControls",
-        "partNumber",
         "policy",
         "policyStatus",
         "publicAccessBlock",

@@ -55,18 +55,18 @@ def server(gateway: Gateway, *, certificate: str | None = None, private_key: str
         Unsupported: What it needs is not installed.
     """
     try:
+        import starlette  # noqa: F401 - asked for here, used by each request
         import uvicorn
-
-        app = gateway.app()
     except ImportError as error:
         raise Unsupported("The S3 endpoint needs an extra: pip install 'mlflow-versioned-store[gateway]'.") from error
     config = uvicorn.Config(
-        app,
+        gateway,
         log_level="warning",
         # Reads are recorded by the endpoint itself, with what a web server cannot know.
         access_log=False,
         server_header=False,
         lifespan="off",
+        ws="none",
         limit_concurrency=_REQUESTS_MAX,
         timeout_graceful_shutdown=_STOP_SECONDS,
         ssl_certfile=certificate,

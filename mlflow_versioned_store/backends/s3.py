@@ -51,7 +51,8 @@ def open_s3(bucket: str, config: S3Config) -> Backend:
 
 def bulk_stores(bucket: str, config: S3Config, *, retries: int) -> Stores | None:
     """Return obstore's handles for objects written in parts; None where only boto3 can write them rightly."""
-    if _needs_boto3(config) or config.upload.headers:
+    # obstore sends neither some headers nor a customer's key with every request of an upload in parts.
+    if _needs_boto3(config) or config.upload.headers or config.upload.customer_key is not None:
         return None
     return _Handles(bucket, config, retries).open()
 

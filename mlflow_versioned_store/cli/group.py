@@ -20,7 +20,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Versions": ("ls", "versions", "log", "cat", "get", "diff"),
     "Changes": ("put", "rm", "restore", "alias", "tag", "annotate"),
     "Other tools": ("materialize", "url", "adopt", "relocate", "serve-s3"),
-    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy", "rescope"),
+    "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy", "repair", "rescope"),
     "This machine": ("cache", "completion"),
 }
 

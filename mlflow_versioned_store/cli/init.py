@@ -17,10 +17,16 @@ from mlflow_versioned_store.errors import InvalidInput
     type=click.Choice(["store", "experiment"]),
     help="Share chunks across the whole store, or only within an experiment.",
 )
-def command(uri: str, digest: str | None, dedup_scope: str | None) -> None:
+@click.option(
+    "--native",
+    metavar="PATTERN",
+    multiple=True,
+    help="Keep the paths it matches, such as 'data/**/*.parquet', as plain objects; an S3 bucket then keeps versions.",
+)
+def command(uri: str, digest: str | None, dedup_scope: str | None, native: tuple[str, ...]) -> None:
     """Make a store at URI, such as versioned-s3://bucket/prefix.
 
-    A store that is there already is left as it is, but for --dedup-scope where that is given.
+    A store that is there already is left as it is, but for --dedup-scope and --native where they are given.
     """
     from mlflow_versioned_store.context import here
     from mlflow_versioned_store.settings import change_settings, read_settings
@@ -36,8 +42,9 @@ def command(uri: str, digest: str | None, dedup_scope: str | None) -> None:
     scope = read_settings(store.settings_log).dedup_scope
     if dedup_scope not in (None, scope):
         scope = change_settings(store.settings_log, {"dedup_scope": dedup_scope}, here("").who()).dedup_scope
+    patterns = (store.keep_natively(native, here("")) if native else read_settings(store.settings_log)).native
     output.show(
-        {"location": store.location, "id": store.id, "digest": made_with, "dedup_scope": scope},
+        {"location": store.location, "id": store.id, "digest": made_with, "dedup_scope": scope, "native": patterns},
         lambda: output.line(
             f"{store.location} is the store {store.id} (digest {made_with}, deduplication within one {scope})"
         ),

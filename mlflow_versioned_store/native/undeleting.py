@@ -14,7 +14,9 @@ from datetime import datetime
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.backends.s3_versions import ObjectVersion, open_versions
+from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import Unsupported
 
@@ -29,6 +31,9 @@ class Undeleted:
 
     deleted: int
     overwritten: int
+
+    def __add__(self, other: Undeleted) -> Undeleted:
+        return Undeleted(self.deleted + other.deleted, self.overwritten + other.overwritten)
 
 
 def undelete(
@@ -55,7 +60,13 @@ def undelete(
         # Which native objects are current cannot be read before.
         return own
     rest = _undelete(backend, "", frozenset(artifacts()), since, dry_run)
-    return Undeleted(own.deleted + rest.deleted, own.overwritten + rest.overwritten)
+    return own + rest
+
+
+def undelete_store(uri: str, since: datetime | None = None, *, dry_run: bool = False) -> Undeleted:
+    """Bring back the own folder of a store at exactly `uri`, whose marker may be gone too; see `undelete`."""
+    container, path = open_container(uri)
+    return _undelete(ScopedBackend(container, path), keys.RESERVED, None, since, dry_run)
 
 
 def _undelete(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import ObjectMissing, Unavailable, Unsupported
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.native import survey
+from mlflow_versioned_store.native.undeleting import Undeleted
 from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing.clients import client
 from tests.servers.s3 import S3Server
@@ -114,6 +116,17 @@ def test_a_recursive_deletion_is_undone(server: S3Server, store: Store) -> None:
     assert f"lake/{ROOT}/data/deleted" not in server.keys(bucket_of(store))
     assert contents(again(store)) == EXPECTED
     assert store.undelete().deleted == 0
+
+
+def test_older_deletions_are_left_alone(server: S3Server, store: Store) -> None:
+    """What happened before a time that is given stays as it is."""
+    before = packs(server, store)
+    for key in before:
+        server.client().delete_object(Bucket=bucket_of(store), Key=key)
+    assert store.undelete(since=datetime.now(UTC) + timedelta(hours=1)) == Undeleted(0, 0)
+    assert packs(server, store) == []
+    assert store.undelete(since=datetime.now(UTC) - timedelta(hours=1)) == Undeleted(len(before), 0)
+    assert packs(server, store) == before
 
 
 def test_hostile_overwrites_are_undone(server: S3Server, store: Store) -> None:

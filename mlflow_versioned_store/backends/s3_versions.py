@@ -72,11 +72,21 @@ class ObjectVersion:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a bucket says of one version of an object: its id, when it was written, and its user metadata."""
+    """What a bucket says of one version of an object.
+
+    Args:
+        s3_version_id: Its id.
+        modified: When it was written.
+        metadata: Its user metadata.
+        size: Its bytes.
+        e_tag: Its entity tag.
+    """
 
     s3_version_id: str
     modified: datetime
     metadata: Mapping[str, str]
+    size: int
+    e_tag: str
 
 
 class Sender(Protocol):
@@ -147,6 +157,48 @@ class S3Versions:
 
         return self._multipart(key, labels, parts, send, sender, ahead, ChecksumAlgorithm="SHA256")
 
+    def begin_parts(self, key: str, labels: Labels, **options: str) -> str:
+        """Begin an object that comes in parts, and return the id of its upload. One request.
+
+        Args:
+            key: The key.
+            labels: What goes with it.
+            options: More arguments of boto3's `create_multipart_upload`.
+        """
+        begun = self._send("write", key, self._client.create_multipart_upload, **self._written(key, labels), **options)
+        return str(begun["UploadId"])
+
+    def link_part(self, key: str, upload: str, number: int, seconds: int) -> str:
+        """Return a link to which anybody can PUT one part of an upload for some time. No request."""
+        part = {"Bucket": self._bucket, "Key": self._prefix + key, "UploadId": upload, "PartNumber": number}
+        arguments: dict[str, Any] = {"ClientMethod": "upload_part", "Params": part, "ExpiresIn": seconds}
+        return str(self._send("write", key, self._client.generate_presigned_url, **arguments))
+
+    def finish_parts(self, key: str, upload: str, parts: Sequence[Mapping[str, Any]]) -> str:
+        """Make one object of its parts and return its version. One request.
+
+        Args:
+            key: The key.
+            upload: The id of the upload.
+            parts: `PartNumber`, `ETag` and checksum of each, in order.
+
+        Raises:
+            NotFound: There is no such upload: it never was, was finished already, or was given up.
+            Unsupported: The bucket keeps no versions.
+        """
+        sent = {"Key": self._prefix + key, "UploadId": upload, "MultipartUpload": {"Parts": parts}}
+        answer = self._send("write", key, self._client.complete_multipart_upload, **self._read, **sent)
+        return self._version_of(key, answer)
+
+    def abandon_parts(self, key: str, upload: str) -> None:
+        """Give up an upload and remove the parts that came. One request.
+
+        Raises:
+            NotFound: There is no such upload.
+        """
+        named = {"Key": self._prefix + key, "UploadId": upload}
+        self._send("delete", key, self._client.abort_multipart_upload, **self._list, **named)
+
     def copy(self, source: str, s3_version_id: str, key: str, size: int, labels: Labels, sender: Sender) -> str:
         """Have the server copy one version of an object and return the version that it made; no bytes move here.
 
@@ -193,7 +245,8 @@ class S3Versions:
             )
         except NotFound:
             return None
-        return Described(answer.get("VersionId", "null"), answer["LastModified"].astimezone(UTC), answer["Metadata"])
+        modified, version = answer["LastModified"].astimezone(UTC), answer.get("VersionId", "null")
+        return Described(version, modified, answer["Metadata"], answer["ContentLength"], answer["ETag"])
 
     def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
         """Yield the versions of all objects below a folder ("" for all), sorted by key, and of each key newest first.
@@ -313,8 +366,8 @@ class S3Versions:
         ahead: int,
         **options: str,
     ) -> str:
-        begun = self._send("write", key, self._client.create_multipart_upload, **self._written(key, labels), **options)
-        upload = {"Key": self._prefix + key, "UploadId": begun["UploadId"]}
+        upload = self.begin_parts(key, labels, **options)
+        named = {"Key": self._prefix + key, "UploadId": upload}
         running: deque[Future[dict[str, Any]]] = deque()
         sent: list[dict[str, Any]] = []
         try:
@@ -323,25 +376,23 @@ class S3Versions:
                     raise Unsupported(
                         f"{key} has more than {PARTS_MAX} parts, which no S3 server takes; leave it packed."
                     )
-                running.append(sender.submit(send, upload, number, part))
+                running.append(sender.submit(send, named, number, part))
                 del part
                 if len(running) >= ahead:
                     sent.append(running.popleft().result())
             sent += [future.result() for future in running]
-            whole = {"MultipartUpload": {"Parts": sent}}
-            answer = self._send("write", key, self._client.complete_multipart_upload, **self._read, **upload, **whole)
-            return self._version_of(key, answer)
+            return self.finish_parts(key, upload, sent)
         except BaseException:
             self._abort(key, upload, running)
             raise
 
-    def _abort(self, key: str, upload: dict[str, str], running: Iterable[Future[Any]]) -> None:
+    def _abort(self, key: str, upload: str, running: Iterable[Future[Any]]) -> None:
         # A part that arrives after the end of its upload stays, and costs, until a lifecycle rule takes it.
         for future in running:
             if not future.cancel():
                 future.exception()
         try:
-            self._send("delete", key, self._client.abort_multipart_upload, **self._list, **upload)
+            self.abandon_parts(key, upload)
         except VersionedStoreError:
             # What made the upload fail is what its caller must hear of.
             return

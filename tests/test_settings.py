@@ -137,3 +137,14 @@ def test_impossible_staging_is_refused(monkeypatch: pytest.MonkeyPatch, name: st
     monkeypatch.setenv(name, text)
     with pytest.raises(InvalidInput, match=name):
         staging_from_environment(Settings())
+
+
+def test_native_patterns_are_a_list() -> None:
+    """Patterns are written with commas between, and one that means nothing is refused."""
+    name, value = parse_setting("native=data/**/*.parquet, reports/*")
+    assert (name, value) == ("native", ["data/**/*.parquet", "reports/*"])
+    assert from_notes({"native": value}).native == ("data/**/*.parquet", "reports/*")
+    assert from_notes({}).native == ()
+    for wrong in (["a**"], "**", [1]):
+        with pytest.raises(Damaged, match="native"):
+            from_notes({"native": wrong})

@@ -18,6 +18,7 @@ from mlflow_versioned_store.errors import Unavailable
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.numbering import Appended
 from mlflow_versioned_store.history.records import Draft
+from mlflow_versioned_store.moving import Taken, take
 from mlflow_versioned_store.native import settling
 from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing.clients import client
@@ -204,3 +205,18 @@ def test_many_writers_and_deleters_end_settled(store: Store, plain: Callable[[st
     newest = root.log.state().get("table")
     assert plain("table") == (root.read(newest) if newest else None)
     assert root.settle() == 0
+
+
+def test_a_restored_version_is_what_readers_get(store: Store, plain: Callable[[str], bytes | None]) -> None:
+    """Restored in its own root or taken into another path, a version is copied to the key, once."""
+    for data in (b"one", b"two"):
+        upload(store.root(ROOT), data)
+    root = other(store)
+    first = root.versions("table")[0]
+    taken = [Taken(root, first, "table"), Taken(root, first, "copy")]
+    take(root, taken, operation="restore", context=CONTEXT)
+    assert (plain("table"), plain("copy")) == (b"one", b"one")
+    assert [root.read(version) for version in root.versions("table")] == [b"one", b"two", b"one"]
+    assert root.settle() == 0
+    upload(other(store), b"one")
+    assert len(root.survey().orphans) == 0

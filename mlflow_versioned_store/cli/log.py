@@ -42,7 +42,7 @@ def command(address: str, limit: int) -> None:
     root, inside = locate(address)
     path = root.engine.find(inside).path if "@" in inside else inside
     state = root.engine.log.state()
-    if state.latest(path) is None and not state.had_folder(path):
+    if path and state.latest(path) is None and not state.had_folder(path):
         root.engine.find(path)  # says what there is instead
     commits = list(islice(root.history(path or None), limit or None))
     more = bool(limit) and len(commits) == limit and commits[-1].number > 1

@@ -19,7 +19,7 @@ from mlflow_versioned_store.errors import VersionedStoreError
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Versions": ("ls", "versions", "log", "cat", "get", "diff"),
     "Changes": ("put", "rm", "restore", "alias", "tag", "annotate"),
-    "Other tools": ("materialize", "url", "adopt", "relocate", "serve-s3"),
+    "Other tools": ("materialize", "url", "adopt", "export", "relocate", "serve-s3"),
     "Stores": ("init", "info", "stats", "settings", "doctor", "orphans", "policy", "repair", "rescope"),
     "This machine": ("cache", "completion"),
 }

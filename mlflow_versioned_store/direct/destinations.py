@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mimetypes
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
@@ -33,10 +35,34 @@ class Readable(Protocol):
         """Return up to `size` bytes; b"" at the end."""
 
 
+class There(NamedTuple):
+    """An object of a destination.
+
+    Args:
+        size: Bytes.
+        sha256: Its SHA-256, hex; "" where that is not known.
+        s3_version_id: Its version id, where its bucket keeps versions.
+        e_tag: Its entity tag.
+    """
+
+    size: int
+    sha256: str = ""
+    s3_version_id: str | None = None
+    e_tag: str | None = None
+
+
 class Destination(Protocol):
     """A place for plain objects."""
 
     uri: str
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether what is overwritten or removed there stays as an older object version."""
+        return False
+
+    def find(self, key: str) -> There | None:
+        """Tell what an object is, as far as that is known without moving it; None where there is none."""
 
     def write(self, key: str, file: Readable, sha256: str) -> None:
         """Write all that `file` reads; it is there whole or not at all."""
@@ -128,6 +154,20 @@ class S3Destination(Destination):
             return None
         return bytes(answer["Body"].read())
 
+    @cached_property
+    def keeps_versions(self) -> bool:
+        answer = self._send("read the versioning of", "", self._client.get_bucket_versioning)
+        return bool(answer.get("Status") == "Enabled")
+
+    def find(self, key: str) -> There | None:
+        try:
+            arguments = {"Key": joined(self._folder, key)} | self._upload.boto3_read()
+            head = self._send("read", key, self._client.head_object, **arguments)
+        except NotFound:
+            return None
+        sha256 = head["Metadata"].get("sha256", "")
+        return There(head["ContentLength"], sha256, head.get("VersionId"), head["ETag"].strip('"'))
+
     def delete(self, keys: Sequence[str]) -> None:
         for at in range(0, len(keys), _PAGE):
             objects = [{"Key": joined(self._folder, key)} for key in keys[at : at + _PAGE]]
@@ -197,6 +237,15 @@ class FolderDestination(Destination):
         except OSError as error:
             raise LocalStorageFailed(f"{error.filename} cannot be read: {error.strerror}.", key=key) from error
 
+    def find(self, key: str) -> There | None:
+        try:
+            with open(os.path.join(self._folder, *key.split("/")), "rb") as file:
+                return There(os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LocalStorageFailed(f"{error.filename} cannot be read: {error.strerror}.", key=key) from error
+
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
@@ -242,6 +291,15 @@ class FsspecDestination(Destination):
             return bytes(self._system.cat_file(f"{self._folder}/{key}"))
         except FileNotFoundError:
             return None
+
+    def find(self, key: str) -> There | None:
+        try:
+            with self._system.open(f"{self._folder}/{key}", "rb") as file:
+                return There(int(file.size), hashlib.file_digest(file, "sha256").hexdigest())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"{self.uri}/{key} could not be read: {error}", key=key) from error
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:

@@ -215,7 +215,7 @@ class ArtifactRoot:
         draft = changes.draft(operation, context, tuple(entries), content, frames)
         (appended,) = self._append([draft])
         if self._store.settings.native:
-            self._native.deleted([version for version in appended.versions if version is not None], draft.id)
+            self._native.changed([version for version in appended.versions if version is not None], draft.id)
         return changes.stored(entries, appended)
 
     def settle(self) -> int:
@@ -431,7 +431,7 @@ class ArtifactRoot:
                     ended[0].path,
                 )
             if ended and self._store.settings.native:
-                self._native.deleted(ended, draft.id)
+                self._native.changed(ended, draft.id)
         return all_appended
 
     def _natively(self, files: Mapping[str, Source]) -> dict[str, Source]:

@@ -53,8 +53,8 @@ class NativeRoot:
         unsettled = upload.finish({path: versions[path] for path in upload.made}, run)
         self._try_to_settle(unsettled, change)
 
-    def deleted(self, versions: Iterable[Version], change: str) -> None:
-        """Put delete markers where versions were native. Trouble there is a warning."""
+    def changed(self, versions: Iterable[Version], change: str) -> None:
+        """Let plain readers of native versions that were made or ended see it. Trouble there is a warning."""
         self._try_to_settle(self._settler.native_paths(versions), change)
 
     def settle(self, versions: Iterable[Version], change: str) -> int:

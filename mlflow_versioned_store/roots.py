@@ -45,6 +45,13 @@ def place(path: str) -> Place:
     return Place("/".join(parts[:length]), "/".join(parts[length:]))
 
 
+def place_of_address(path: str) -> Place:
+    """Split a clean path that may be an address; "…/artifacts@c5/x" is "@c5/x" in that artifact root."""
+    above, mark, rest = path.partition("/artifacts@")
+    root = f"{above}/artifacts"
+    return Place(root, f"@{rest}") if mark and place(root).root == root else place(path)
+
+
 def mlflow_part(path: str) -> int:
     """Return how many leading components of `path` lie above MLflow's own part of it.
 

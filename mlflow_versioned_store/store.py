@@ -31,7 +31,7 @@ from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.marker import Marker, check_features
 from mlflow_versioned_store.native.patterns import compiled
 from mlflow_versioned_store.native.undeleting import Undeleted, undelete
-from mlflow_versioned_store.roots import Place, clean_path, place
+from mlflow_versioned_store.roots import Place, clean_path, place_of_address
 from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, change_settings, read_settings
 
 __all__ = [
@@ -190,8 +190,8 @@ class Store:
         return undelete(self._backend, current, since=since, dry_run=dry_run)
 
     def place(self, path: str) -> Place:
-        """Split a path of the store into artifact root and rest."""
-        return place(clean_path(path))
+        """Split a path of the store, or an address, into artifact root and rest."""
+        return place_of_address(clean_path(path))
 
     def root(self, name: str) -> ArtifactRoot:
         """Return an artifact root by its name; "" is the store's own. No request."""

@@ -216,7 +216,7 @@ class Tree:
             )
 
     def _place(self, path: str) -> Place:
-        return place(clean_path(joined(self._prefix, path)))
+        return self._store.place(joined(self._prefix, path))
 
     def _look(self, at: Place) -> Resolved | None:
         try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.errors import InvalidInput
-from mlflow_versioned_store.roots import PATH_BYTES_MAX, clean_path, mlflow_part, place
+from mlflow_versioned_store.roots import PATH_BYTES_MAX, clean_path, mlflow_part, place, place_of_address
 
 RUN = "0123456789abcdef" * 2
 PLACES = [
@@ -39,6 +39,21 @@ def test_a_root_is_its_own_place(path: str, root: str, rest: str) -> None:
     assert place(root) == (root, "")
     if root:
         assert place(f"{root}/anything") == (root, "anything")
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "rest"),
+    [
+        *PLACES,
+        (f"1/{RUN}/artifacts@c5", f"1/{RUN}/artifacts", "@c5"),
+        (f"1/{RUN}/artifacts@@c5/a/b", f"1/{RUN}/artifacts", "@@c5/a/b"),
+        (f"1/{RUN}/artifacts/a/artifacts@c5", f"1/{RUN}/artifacts", "a/artifacts@c5"),
+        ("any/artifacts@c5", "", "any/artifacts@c5"),
+    ],
+)
+def test_an_address_may_stand_on_a_root(path: str, root: str, rest: str) -> None:
+    """It is an address inside that root; every other path is where it is anyway."""
+    assert place_of_address(path) == (root, rest)
 
 
 @pytest.mark.parametrize(

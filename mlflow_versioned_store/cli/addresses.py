@@ -14,28 +14,13 @@ if TYPE_CHECKING:
     from mlflow_versioned_store.tree import Tree
 
 
-def locate(address: str, *, create: bool = False) -> tuple[ArtifactRoot, str]:
-    """Return the artifact root that an address leads to, and the path or address inside it.
-
-    Args:
-        address: As for `mvs.locate`; also "…/artifacts@c5", a whole root as of a commit.
-        create: Make a store where there is none.
-    """
-    import mlflow_versioned_store as mvs
-    from mlflow_versioned_store.roots import place
-
-    above, mark, spec = address.partition("/artifacts@")
-    if mark and not place(f"{above}/artifacts").path:
-        address = f"{above}/artifacts/@{spec}"
-    return mvs.locate(address, create=create)
-
-
 def open_tree(address: str) -> tuple[Store, Tree, str]:
     """Return the store that covers an address, all that is at or below the address, and its path inside the store."""
+    import mlflow_versioned_store as mvs
     from mlflow_versioned_store.roots import joined
     from mlflow_versioned_store.tree import Tree
 
-    root, inside = locate(address)
+    root, inside = mvs.locate(address)
     store, path = root.store.engine, joined(root.name, inside)
     return store, Tree(store, path), path
 

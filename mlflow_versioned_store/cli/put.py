@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from mlflow_versioned_store.cli.addresses import locate, show_stored
+import mlflow_versioned_store as mvs
+from mlflow_versioned_store.cli.addresses import show_stored
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
 
@@ -26,7 +27,7 @@ def command(sources: tuple[str, ...], uri: str) -> None:
     from mlflow_versioned_store.context import here
     from mlflow_versioned_store.roots import joined
 
-    root, path = locate(uri, create=True)
+    root, path = mvs.locate(uri, create=True)
     if uri.endswith("/") or len(sources) > 1:
         path = f"{path}/"
     wanted = []

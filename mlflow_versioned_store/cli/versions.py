@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.cli.addresses import document_of, locate
+from mlflow_versioned_store.cli.addresses import document_of
 from mlflow_versioned_store.cli.command import command as _command
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _DIGITS = 12
 @click.argument("address")
 def command(address: str) -> None:
     """List every version that a file ever had, the oldest first."""
-    root, path = locate(address)
+    root, path = mvs.locate(address)
     found = root.versions(path)
     # As of the same look at the log.
     aliases = _by_version(root.engine.log.state(refresh=False).aliases(found[0].path), found)

@@ -52,6 +52,19 @@ def test_a_uri_inside_a_root_is_no_root(uri: str, root: mvs.ArtifactRoot) -> Non
         root.store.root(f"{root.name}/data")
 
 
+def test_a_root_as_of_a_commit(uri: str, root: mvs.ArtifactRoot) -> None:
+    """An address may stand on the root itself, with or without a path behind it; none can be written to."""
+    root.upload(b"one", "a")
+    root.upload(b"two", "a")
+    for address in (f"{uri}@c1", f"{uri}@@c1", f"{uri}/@c1"):
+        located, inside = mvs.locate(address)
+        assert located.uri == uri
+        assert [entry.version.number for entry in located.list(inside) if entry.version] == [1]
+        assert mvs.open(f"{address}/a").read() == b"one"
+    with pytest.raises(InvalidInput, match="@c1"):
+        mvs.open_root(f"{uri}@c1")
+
+
 def test_exactly_one_root_is_asked_for(uri: str) -> None:
     """Neither or both of URI and run are refused."""
     with pytest.raises(InvalidInput):

@@ -57,6 +57,16 @@ def test_folders_list_what_lies_in_them(filesystem: VersionedFileSystem, tree: s
     assert filesystem.cat(f"{tree}/d@c1/e/c.txt") == b"333"
 
 
+def test_a_root_as_of_a_commit_is_a_folder(filesystem: VersionedFileSystem, tree: str, root: str) -> None:
+    """An address may stand on the artifact root itself; nothing can be written there."""
+    filesystem.pipe(f"{tree}/a.txt", b"later")
+    assert filesystem.ls(f"{tree}@c1", detail=False) == below(f"{tree}@c1", "a.txt", "d")
+    assert filesystem.info(f"{tree}@c1/a.txt")["address"] == f"{root}/a.txt@@v1"
+    assert filesystem.cat(f"{tree}@c1/a.txt") == b"1"
+    with pytest.raises(InvalidInput):
+        filesystem.pipe(f"{tree}@c1/a.txt", b"2")
+
+
 def test_folders_above_artifact_roots_list_them(filesystem: VersionedFileSystem, tree: str, store: str) -> None:
     """From the store down one comes to every artifact root; find crosses them."""
     filesystem.pipe(f"{store}/{MODEL}/MLmodel", b"model")

@@ -26,7 +26,7 @@ from mlflow_versioned_store.mlflow_plugin.failures import translated
 from mlflow_versioned_store.mlflow_plugin.origin import origin
 from mlflow_versioned_store.mlflow_plugin.progress import TransferBar
 from mlflow_versioned_store.roots import joined
-from mlflow_versioned_store.store import Item, open_store
+from mlflow_versioned_store.store import Item, Store, open_store
 from mlflow_versioned_store.tree import Found, Tree
 
 _logger = logging.getLogger(__name__)
@@ -158,11 +158,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
     def _download_file(self, remote_file_path: str, local_path: str | os.PathLike[str]) -> None:
         # MLflow calls this one by keyword, and directly for traces.
         with translated(), _reported():
-            asked = paths.reading(remote_file_path)
-            tree = self._tree_to_read()
-            found = tree.file(asked) if tree is not None else None
-            if found is None:
-                raise self._missing(asked)
+            found = self._found(paths.reading(remote_file_path))
             found.root.download([(found.version, os.path.abspath(os.fspath(local_path)))])
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
@@ -206,11 +202,22 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         alone = len(found) == 1 and not found[0].path and found[0].version.kind == "file"
         return local.file(asked) if alone else local.directory(asked)
 
-    def _tree_to_write(self) -> Tree:
+    def _found(self, path: str) -> Found:
+        """Return the version of a file."""
+        tree = self._tree_to_read()
+        found = tree.file(path) if tree is not None else None
+        if found is None:
+            raise self._missing(path)
+        return found
+
+    def _store_to_write(self) -> tuple[Store, str]:
         # Climbing paths name what exists; where nothing does they must not decide where a store is made.
         store, prefix = open_store(self._location.uri, write=self._location.anchor is None)
         self._check_anchor(store.id)
-        return Tree(store, prefix, context=origin)
+        return store, prefix
+
+    def _tree_to_write(self) -> Tree:
+        return Tree(*self._store_to_write(), context=origin)
 
     def _tree_to_read(self) -> Tree | None:
         try:

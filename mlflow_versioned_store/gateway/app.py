@@ -18,7 +18,7 @@ from mlflow_versioned_store.gateway.access_records import AccessRecord, AccessRe
 from mlflow_versioned_store.gateway.bucket import Bucket, Found
 from mlflow_versioned_store.gateway.failures import S3Error
 from mlflow_versioned_store.gateway.objects import Span
-from mlflow_versioned_store.gateway.requests import Asked, Operation, parse
+from mlflow_versioned_store.gateway.requests import Asked, Operation, check_method, parse
 from mlflow_versioned_store.gateway.windows import Blocks
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Gateway:
     async def _served(self, request: Request, request_id: str) -> Response:
         from starlette.concurrency import run_in_threadpool
 
+        check_method(request.method)
         raw_path = bytes(request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "surrogateescape")
         raw_query = bytes(request.scope["query_string"]).decode("ascii", "surrogateescape")
         pairs = parse_qsl(raw_query, keep_blank_values=True, errors="surrogateescape")

@@ -77,11 +77,21 @@ class Asked:
     query: dict[str, str]
 
 
+def check_method(method: str) -> None:
+    """Refuse what would change something.
+
+    Raises:
+        S3Error: It is not a method that only reads.
+    """
+    if method not in ("GET", "HEAD"):
+        raise S3Error(405, "MethodNotAllowed", "This endpoint only reads.", {"Allow": "GET, HEAD"})
+
+
 def parse(method: str, raw_path: str, host: str, pairs: Sequence[tuple[str, str]], domains: Sequence[str]) -> Asked:
     """Return what a request asks for.
 
     Args:
-        method: The HTTP method.
+        method: "GET" or "HEAD".
         raw_path: The path as it came, percent-encoded.
         host: The Host header.
         pairs: The query, decoded.
@@ -90,8 +100,6 @@ def parse(method: str, raw_path: str, host: str, pairs: Sequence[tuple[str, str]
     Raises:
         S3Error: It is nothing that this endpoint does.
     """
-    if method not in ("GET", "HEAD"):
-        raise S3Error(405, "MethodNotAllowed", "This endpoint only reads.", {"Allow": "GET, HEAD"})
     query: dict[str, str] = {}
     for name, value in pairs:
         query.setdefault(name, value)

@@ -59,8 +59,8 @@ class Endpoint:
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._records = io.BytesIO()
         keys = {key.name: key for key in (KEY, NARROW)}
-        gateway = Gateway({BUCKET: Bucket(BUCKET, store)}, keys, AccessRecords(self._records))
-        self._server = server(gateway)
+        self.gateway = Gateway({BUCKET: Bucket(BUCKET, store)}, keys, AccessRecords(self._records))
+        self._server = server(self.gateway)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()
         while not self._server.started:
@@ -110,6 +110,14 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     store = create_store(f"versioned-file://{folder}/store")
     fill(store)
     running = Endpoint(store)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """An endpoint in front of an empty store, for tests that log something."""
+    running = Endpoint(create_store(f"versioned-file://{tmp_path_factory.mktemp('scratch')}/store"))
     yield running
     running.stop()
 

@@ -170,13 +170,13 @@ def test_each_read_leaves_a_record(endpoint: Endpoint) -> None:
     s3.close()
 
 
-def test_what_was_logged_meanwhile_is_there(endpoint: Endpoint, s3: Any) -> None:
+def test_what_was_logged_meanwhile_is_there(scratch: Endpoint) -> None:
     """The endpoint needs no restart to see a new version."""
-    root = endpoint.store.root("7/" + "c" * 32 + "/artifacts")
+    root, s3 = scratch.store.root(RUN), scratch.s3()
     for text in (b"first", b"second"):
         root.upload([Item("fresh.txt", text)], context=CONTEXT)
         assert s3.get_object(Bucket=BUCKET, Key=f"{root.name}/fresh.txt")["Body"].read() == text
-    root.delete("", context=CONTEXT)
+    s3.close()
 
 
 def test_a_virtual_host_names_the_bucket(endpoint: Endpoint) -> None:

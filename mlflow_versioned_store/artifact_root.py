@@ -335,9 +335,9 @@ class ArtifactRoot:
         """Return all versions of a path, oldest first."""
         return self._log.state().versions(clean_path(path))
 
-    def history(self) -> Iterator[Commit]:
-        """Yield the commits of this root, newest first."""
-        return self._log.commits()
+    def history(self, *, oldest: int = 1) -> Iterator[Commit]:
+        """Yield the commits of this root, newest first, back to commit `oldest`; see `Log.commits`."""
+        return self._log.commits(oldest=oldest)
 
     def download(self, wanted: Sequence[tuple[Version, str]], *, progress: Progress | None = None) -> None:
         """Read versions into local files, planned as a whole; each appears when it is complete and checked.

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.content.parts import Parts, Range, filled
-from mlflow_versioned_store.content.workers import Budget, Pool, memory
+from mlflow_versioned_store.content.workers import Budget, memory
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.pools import Pool
 from mlflow_versioned_store.reading import VersionReader
 
 if TYPE_CHECKING:

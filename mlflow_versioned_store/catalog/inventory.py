@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import TypeVar
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.pools import in_order
 from mlflow_versioned_store.store import Store
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 ROOTS_AT_ONCE = 8
 
@@ -92,19 +87,6 @@ def find_roots(store: Store, below: str = "") -> list[str]:
 def open_log(store: Store, root: str) -> Log:
     """Return the log of an artifact root, which is forgotten with everything read of it when it is let go of."""
     return Log(store.backend, keys.log(root), root=root, digest=store.marker.digest)
-
-
-def in_order(
-    submit: Callable[[Given], Future[Made]], given: Iterable[Given], *, at_once: int = ROOTS_AT_ONCE
-) -> Iterator[Made]:
-    """Yield what becomes of each of `given`, up to `at_once` of them under way."""
-    pending: deque[Future[Made]] = deque()
-    for one in given:
-        pending.append(submit(one))
-        if len(pending) == at_once:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _list_objects(store: Store) -> Inventory:

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple, TypeAlias
 
-from mlflow_versioned_store.catalog.inventory import ROOTS_AT_ONCE, find_roots, in_order, open_log
+from mlflow_versioned_store.catalog.inventory import ROOTS_AT_ONCE, find_roots, open_log
 from mlflow_versioned_store.catalog.ledger import Group, Ledger, Run
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.locations import (
@@ -34,6 +34,7 @@ from mlflow_versioned_store.errors import Damaged
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Place, Version
+from mlflow_versioned_store.pools import in_order
 from mlflow_versioned_store.store import Store
 
 Level: TypeAlias = Literal["experiment", "run", "path"]

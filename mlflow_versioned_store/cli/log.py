@@ -44,7 +44,9 @@ def command(address: str, limit: int) -> None:
     state = root.engine.log.state()
     if path and state.latest(path) is None and not state.had_folder(path):
         root.engine.find(path)  # says what there is instead
-    commits = list(islice(root.history(path or None), limit or None))
+    oldest = state.number - limit + 1 if limit else 1
+    history = root.history(path) if path else root.engine.history(oldest=oldest)
+    commits = list(islice(history, limit or None))
     more = bool(limit) and len(commits) == limit and commits[-1].number > 1
     described = [(commit, list(_concerned(root, commit, path))) for commit in commits]
     output.show(

@@ -20,8 +20,9 @@ from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.parts import Parts
 from mlflow_versioned_store.content.pieces import Piece, batches, split
 from mlflow_versioned_store.content.wanted import Wanted, ignore, inline_chunks
-from mlflow_versioned_store.content.workers import Pool, cpu_limit, memory
+from mlflow_versioned_store.content.workers import cpu_limit, memory
 from mlflow_versioned_store.errors import Damaged
+from mlflow_versioned_store.pools import Pool
 
 
 def _readers() -> int:

@@ -1,7 +1,6 @@
 """Threads and memory of the whole process, shared by all uploads and downloads.
 
-Threads follow the CPU limit of the container, not of the host. After a fork the child starts with fresh pools. While
-the interpreter shuts down no thread can be started any more: work then runs in the caller's thread.
+Threads follow the CPU limit of the container, not of the host.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-P = ParamSpec("P")
-T = TypeVar("T")
+from mlflow_versioned_store.pools import Pool
 
 TRANSFERS_AT_ONCE = 16
 LOOKUPS_AT_ONCE = 8
@@ -31,32 +27,6 @@ def cpu_limit() -> int:
         cpus = os.cpu_count() or 1
     quota = _cgroup_quota()
     return max(1, min(cpus, round(quota))) if quota else cpus
-
-
-class Pool:
-    """A named pool of threads that survives forks and the interpreter's shutdown."""
-
-    def __init__(self, name: str, size: Callable[[], int]):
-        self._name = name
-        self._size = size
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
-
-    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run `work` in a thread of the pool, or at once where no thread can be had any more."""
-        try:
-            with self._lock:
-                if self._executor is None:
-                    self._executor = ThreadPoolExecutor(self._size(), thread_name_prefix=f"mvs-{self._name}")
-                return self._executor.submit(work, *args, **kwargs)
-        except RuntimeError:
-            return _run_here(work, *args, **kwargs)
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._executor = None
 
 
 class Budget:
@@ -176,15 +146,6 @@ computing = Pool("compute", cpu_limit)
 sending = Pool("send", lambda: TRANSFERS_AT_ONCE)
 fetching = Pool("fetch", lambda: TRANSFERS_AT_ONCE)
 looking_up = Pool("look-up", lambda: LOOKUPS_AT_ONCE)
-
-
-def _run_here(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    future: Future[T] = Future()
-    try:
-        future.set_result(work(*args, **kwargs))
-    except BaseException as error:  # noqa: BLE001 - the caller gets it from the future, as from a thread
-        future.set_exception(error)
-    return future
 
 
 def _cgroup_quota() -> float | None:

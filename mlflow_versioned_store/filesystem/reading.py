@@ -16,12 +16,12 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.utils import isfilelike
 
 from mlflow_versioned_store.content.parts import Range
-from mlflow_versioned_store.content.workers import Pool
 from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.keys import RESERVED
+from mlflow_versioned_store.pools import Pool
 from mlflow_versioned_store.roots import clean_path, joined
 from mlflow_versioned_store.store import ArtifactRoot, Store, open_store
 from mlflow_versioned_store.tree import Found, Tree

@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from contextlib import closing
 
-from mlflow_versioned_store.content.workers import Pool, cpu_limit
+from mlflow_versioned_store.content.workers import cpu_limit
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.pools import Pool
 from mlflow_versioned_store.store import ArtifactRoot
 
 _BLOCK_BYTES = 4 << 20

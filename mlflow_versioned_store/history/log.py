@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend
@@ -18,6 +19,10 @@ from mlflow_versioned_store.history.sealed import digest_named
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.verification import Verified, verify
 from mlflow_versioned_store.history.versions import Place, Version
+from mlflow_versioned_store.pools import Pool, in_order
+
+_COMMITS_AT_ONCE = 8
+_reading = Pool("history", lambda: _COMMITS_AT_ONCE)
 
 
 class Located(NamedTuple):
@@ -133,19 +138,19 @@ class Log:
         """
         return self._commits.entries(change)
 
-    def commits(self, *, newest_first: bool = True, start: int | None = None) -> Iterator[Commit]:
-        """Yield the commits, one request each.
+    def commits(self, *, newest_first: bool = True, oldest: int = 1) -> Iterator[Commit]:
+        """Yield the commits, one request each, read in parallel ahead of those that were taken.
 
         Args:
-            newest_first: Go back from the head (or `start`) to the first; otherwise from the first (or `start`) on.
-            start: The commit to begin with.
+            newest_first: Go back from the head to the oldest; otherwise from the oldest on.
+            oldest: The commit that is the oldest of them.
 
         Raises:
             Damaged: A commit is missing or damaged.
         """
-        head = self.state().number
-        numbers = range(min(start or head, head), 0, -1) if newest_first else range(max(start or 1, 1), head + 1)
-        return (self._commits.required(number) for number in numbers)
+        numbers = range(max(oldest, 1), self.state().number + 1)
+        submit = partial(_reading.submit, self._commits.required)
+        return in_order(submit, reversed(numbers) if newest_first else numbers)
 
     def frames(self, number: int, change: int) -> memoryview:
         """Return the inline frames of change `change` (from 0) of commit `number`, checked. At most one request.

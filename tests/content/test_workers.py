@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
-from concurrent.futures import Future, wait
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.content import workers
-from mlflow_versioned_store.content.workers import Budget, Pool, cpu_limit, memory_from_environment
+from mlflow_versioned_store.content.workers import Budget, cpu_limit, memory_from_environment
 from mlflow_versioned_store.errors import InvalidInput
+from tests.test_pools import run
 
 MIB = 1 << 20
 
@@ -150,69 +147,6 @@ def test_a_budget_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MVS_MEMORY", "lots")
     with pytest.raises(InvalidInput, match="MVS_MEMORY"):
         memory_from_environment()
-
-
-def test_a_pool_returns_results_and_errors() -> None:
-    """Work runs in threads of the pool; what it returns or raises comes out of its future."""
-    pool = Pool("test", lambda: 2)
-    assert pool.submit(lambda a, b: a + b, 1, b=2).result() == 3
-    assert pool.submit(lambda: threading.current_thread().name).result().startswith("mvs-test")
-    with pytest.raises(ZeroDivisionError):
-        pool.submit(lambda: 1 // 0).result()
-
-
-def test_a_pool_has_no_more_threads_than_its_size() -> None:
-    """Twenty pieces of work for three threads run three at a time."""
-    pool = Pool("three", lambda: 3)
-    lock = threading.Lock()
-    barrier = threading.Barrier(3)
-    running = most = 0
-
-    def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        barrier.wait(30)
-        with lock:
-            running -= 1
-
-    futures: list[Future[None]] = [pool.submit(work) for _ in range(21)]
-    assert not wait(futures, timeout=60).not_done
-    assert most == 3
-
-
-def run(code: str) -> str:
-    """Return what a fresh interpreter prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_while_the_interpreter_shuts_down_work_runs_in_the_caller() -> None:
-    """What an atexit handler logs is still stored, though no thread can be started any more."""
-    code = """
-import atexit, threading
-from mlflow_versioned_store.content.workers import Pool
-used, fresh = Pool("used", lambda: 2), Pool("fresh", lambda: 2)
-used.submit(int).result()
-def late():
-    for pool in (used, fresh):
-        print(pool.submit(lambda: threading.current_thread() is threading.main_thread()).result())
-        try:
-            pool.submit(lambda: 1 // 0).result()
-        except ZeroDivisionError:
-            print("raised")
-atexit.register(late)
-"""
-    assert run(code).split() == ["True", "raised"] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

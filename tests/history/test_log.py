@@ -122,14 +122,14 @@ def test_a_gap_is_damage_and_not_the_end(ordered: bool, missing: int) -> None:
 
 
 def test_commits_come_in_either_order(backend: DictBackend) -> None:
-    """The history is read from either end, or from any commit on."""
+    """The history is read from either end, back to or from any commit on."""
     log = new_log(backend)
     for index in range(5):
         upload(log, f"f{index}", b"x")
     numbers = [commit.number for commit in log.commits()]
     assert (numbers, [c.number for c in log.commits(newest_first=False)]) == ([5, 4, 3, 2, 1], [1, 2, 3, 4, 5])
-    assert [c.number for c in log.commits(start=3)] == [3, 2, 1]
-    assert [c.number for c in log.commits(newest_first=False, start=4)] == [4, 5]
+    assert [c.number for c in log.commits(oldest=4)] == [5, 4]
+    assert [c.number for c in log.commits(newest_first=False, oldest=4)] == [4, 5]
     parents = [commit.parent for commit in log.commits(newest_first=False)]
     assert parents == ["", *(commit.digest for commit in log.commits(newest_first=False))][:5]
     with pytest.raises(NotFound):

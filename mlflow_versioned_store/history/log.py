@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend
@@ -149,8 +148,8 @@ class Log:
             Damaged: A commit is missing or damaged.
         """
         numbers = range(max(oldest, 1), self.state().number + 1)
-        submit = partial(_reading.submit, self._commits.required)
-        return in_order(submit, reversed(numbers) if newest_first else numbers)
+        wanted = reversed(numbers) if newest_first else numbers
+        return in_order(lambda number: _reading.submit(self._commits.required, number), wanted)
 
     def frames(self, number: int, change: int) -> memoryview:
         """Return the inline frames of change `change` (from 0) of commit `number`, checked. At most one request.

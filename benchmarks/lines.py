@@ -228,6 +228,18 @@ def _diff(inputs: Data) -> list[Step]:
     return [Step("diff-tables", "compare_tables", order)]
 
 
+def _gateway(inputs: Data) -> list[Step]:
+    file = inputs.random(GIB, seed=50)
+    order = {"name": "data/big.bin", "size": GIB}
+    return [
+        _store(inputs),
+        _file(None, file, "big.bin"),
+        Step("gateway-read", "read_object", order),
+        Step("gateway-first", "first_byte", order),
+        Step("gateway-readers", "read_at_once", order | {"readers": 32}),
+    ]
+
+
 def _memory_file(inputs: Data) -> list[Step]:
     file = inputs.random(4 * GIB, seed=9)
     return [_file("memory-file-up", file, "big.bin"), _down("memory-file-down", "big.bin", size_of(file))]
@@ -303,6 +315,9 @@ LINES = (
         requests=0,
         memory=GIB,
     ),
+    Line("gateway-read", "a 1 GiB version read through `mvs serve-s3`; stock is MinIO itself", 0.5),
+    Line("gateway-first", "… its first byte", seconds=0.1),
+    Line("gateway-readers", "… by 32 readers at once", memory=GIB // 2),
     Line("memory-file-up", "a 4 GiB file up"),
     Line("memory-file-down", "… down"),
     Line("memory-threads-up", "16 threads, 1 GiB each, up"),
@@ -346,6 +361,7 @@ SCENARIOS = (
         by_request=True,
     ),
     Scenario("reading", ("read-column", "read-whole", "read-on"), _reading, by_request=True),
+    Scenario("gateway", ("gateway-read", "gateway-first", "gateway-readers"), _gateway, by_request=True),
     Scenario(
         "commands",
         ("mvs-help", "mvs-ls", "mvs-versions", "mvs-log"),

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands, data, diffs, reading
+from benchmarks import commands, data, diffs, gateway, reading
 from benchmarks.memory import Peak
 from benchmarks.order import READY, SECONDS_MAX
 
@@ -61,7 +61,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         return {
             "seconds": detail.pop("seconds", seconds),
             "cpu_seconds": cpu,
-            "memory": watch.bytes_over_idle(),
+            "memory": detail.pop("memory", watch.bytes_over_idle()),
             "detail": detail,
         }
 
@@ -244,6 +244,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     **reading.OPERATIONS,
     **diffs.OPERATIONS,
     **commands.OPERATIONS,
+    **gateway.OPERATIONS,
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.api.stores import ArtifactRoot
@@ -75,7 +76,7 @@ def show_stored(root: ArtifactRoot, stored: list[Stored]) -> None:
         },
         lambda: output.table(
             [output.Column("", "right"), output.Column("", dim=True), output.Column("")],
-            [(output.size(one.size), "unchanged" if one.unchanged else "stored", address) for one, address in files],
+            [(sized(one.size), "unchanged" if one.unchanged else "stored", address) for one, address in files],
             header=False,
         ),
     )

@@ -10,6 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import counting
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.direct.adopting import Adopted
@@ -50,7 +51,7 @@ def command(source: str, into: str | None, hashed: bool, yes: bool) -> None:
 
 
 def _print(found: Adopted, target: str, *, written: bool) -> None:
-    what = f"{found.versions:,} versions ({output.size(found.size)}) in {found.roots:,} artifact roots"
+    what = f"{found.versions:,} versions ({sized(found.size)}) in {found.roots:,} artifact roots"
     output.line(f"{'Adopted' if written else 'Would adopt'} {what} of {target}.")
     if found.known:
         output.line(f"{found.known:,} were known already.")

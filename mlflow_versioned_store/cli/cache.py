@@ -9,6 +9,7 @@ import click
 
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.content.cache import Usage
@@ -28,11 +29,11 @@ def command(clear: bool) -> None:
 
 def _print(usage: Usage, freed: int | None) -> None:
     if freed is not None:
-        output.line(f"Freed {output.size(freed)}.")
+        output.line(f"Freed {sized(freed)}.")
     facts = [
         ("folder", usage.folder or "this machine has no place for one"),
         ("used", "yes" if usage.on else "no, MVS_CACHE turns it off"),
-        ("holds", f"{output.size(usage.size)} of {usage.objects:,} objects"),
-        ("limit", output.size(usage.limit)),
+        ("holds", f"{sized(usage.size)} of {usage.objects:,} objects"),
+        ("limit", sized(usage.limit)),
     ]
     output.table([output.Column("", dim=True), output.Column("")], facts, header=False)

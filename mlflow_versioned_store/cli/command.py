@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.wording import printable
 
 _LOGGER = logging.getLogger("mlflow_versioned_store")
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -25,7 +26,7 @@ class _Messages(logging.Handler):
     """Prints what is logged on stderr, a line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = output.clean(" ".join(record.getMessage().split()))
+        line = printable(" ".join(record.getMessage().split()))
         click.echo(f"{record.levelname.capitalize()}: {line}", err=True)
 
 

@@ -10,6 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.direct.exporting import Exported
@@ -44,7 +45,7 @@ def command(source: str, to: str | None, plain: bool, yes: bool) -> None:
 
 
 def _print(found: Exported, to: str, *, written: bool) -> None:
-    what = f"{found.written:,} objects ({output.size(found.size)}) to {to}"
+    what = f"{found.written:,} objects ({sized(found.size)}) to {to}"
     output.line(f"{'Wrote' if written else 'Would write'} {what}; {found.unchanged:,} are there already.")
     if found.removed:
         output.line(f"{found.removed:,} {'were' if written else 'would be'} removed, since their paths are deleted.")

@@ -18,6 +18,7 @@ from mlflow_versioned_store.errors import (
     Unsupported,
     VersionedStoreError,
 )
+from mlflow_versioned_store.wording import printable
 
 INTERRUPTED = 130
 EXIT_CODES: Mapping[int, str] = {
@@ -63,12 +64,12 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error: one line on stderr, with -v what is known of its request, with --json a document too."""
-        line = output.clean(" ".join(str(self._error).split()))
+        line = printable(" ".join(str(self._error).split()))
         click.echo(f"{click.style('Error:', fg='red')} {line}", file=file, err=True, color=self._color)
         facts = _facts(self._error)
         for name, value in facts.items():
             if self._verbose and value is not None:
-                click.echo(f"  {name}: {output.clean(str(value))}", file=file, err=True)
+                click.echo(f"  {name}: {printable(str(value))}", file=file, err=True)
         if self._as_json:
             output.write_json({"error": {"message": str(self._error)} | facts})
 

@@ -9,6 +9,7 @@ from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import document_of
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
+from mlflow_versioned_store.wording import sized
 
 
 @_command
@@ -44,7 +45,7 @@ def command(address: str, to: str | None, force: bool) -> None:
             "size": size,
             "files": [document_of(store, root.name, version) for version in versions],
         },
-        lambda: output.line(f"{pinned} → {path} ({_counted(len(versions))}{output.size(size)})"),
+        lambda: output.line(f"{pinned} → {path} ({_counted(len(versions))}{sized(size)})"),
     )
 
 

@@ -10,6 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import open_tree
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.inventory import Inventory
@@ -66,13 +67,13 @@ def _print(store: Store, settings: Settings, found: Inventory) -> None:
         "format": f"{marker.format}, digest {marker.digest}, created {marker.created}",
         "settings": changed or "all as by default",
         "contents": f"{found.versions:,} versions of {found.files:,} files in {len(found.roots):,} artifact roots",
-        "logged": output.size(found.logged),
-        "stored": f"{output.size(found.stored)}{ratio}",
+        "logged": sized(found.logged),
+        "stored": f"{sized(found.stored)}{ratio}",
         "last commit": f"{output.moment(found.newest)} in {where}" if found.newest is not None else "never",
     }
     output.table([output.Column("", dim=True), output.Column("")], facts.items(), header=False)
     output.line()
     output.table(
         [output.Column("KIND"), output.Column("OBJECTS", align="right"), output.Column("SIZE", align="right")],
-        [(name, f"{kind.objects:,}", output.size(kind.size)) for name, kind in sorted(found.kinds.items())],
+        [(name, f"{kind.objects:,}", sized(kind.size)) for name, kind in sorted(found.kinds.items())],
     )

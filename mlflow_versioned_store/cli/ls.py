@@ -10,6 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import document_of, open_tree, uri_of
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.history.versions import Version
@@ -70,7 +71,7 @@ def _print_long(rows: Sequence[_Row]) -> None:
 def _facts(version: Version | None) -> tuple[str, str, str]:
     if version is None or version.kind == "folder":
         return "", "", ""
-    return output.size(version.size), f"v{version.number}", output.moment(version.time)
+    return sized(version.size), f"v{version.number}", output.moment(version.time)
 
 
 def _name(row: _Row) -> str:

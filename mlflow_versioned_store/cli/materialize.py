@@ -8,6 +8,7 @@ import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
+from mlflow_versioned_store.wording import sized
 
 
 @_command
@@ -51,7 +52,7 @@ def command(addresses: tuple[str, ...], destination: str, keep_latest: bool) -> 
 
     def print_text() -> None:
         for one in done:
-            size = output.size(sum(copy.size for copy in one.manifest.files))
+            size = sized(sum(copy.size for copy in one.manifest.files))
             changes = (
                 f"{one.written} written, {one.unchanged} there already" if one.unchanged else f"{one.written} written"
             )

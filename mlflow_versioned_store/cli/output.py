@@ -6,7 +6,6 @@ Names come from others. They are printed with control characters escaped, and ne
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +15,12 @@ from typing import Any, Literal
 
 import click
 
+from mlflow_versioned_store.wording import printable
+
 _JSON = "mlflow_versioned_store.json"
 _VERBOSE = "mlflow_versioned_store.verbose"
 _GAP = "  "
 _LINES_AT_ONCE = 1000
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-# Control characters, and what reorders or hides the text around it.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-    "|[\U000e0000-\U000e007f]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: b
         rows: The cells; they are escaped here.
         header: Whether the titles are printed.
     """
-    cells = [[clean(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     titles = [column.title for column in columns] if header else [""] * len(columns)
     widths = [max(map(_width, column)) for column in zip(titles, *cells, strict=True)]
     shown = _that_fit(columns, widths)
@@ -81,12 +76,12 @@ def show(document: Any, print_text: Callable[[], None]) -> None:
 
 def line(*parts: str) -> None:
     """Print parts of a line with spaces between; they are escaped here."""
-    click.echo(" ".join(map(clean, parts)))
+    click.echo(" ".join(map(printable, parts)))
 
 
 def note(text: str) -> None:
     """Tell people something about the output, on stderr; programs read the output."""
-    click.echo(click.style(clean(text), dim=True), err=True)
+    click.echo(click.style(printable(text), dim=True), err=True)
 
 
 def write_json(document: Any) -> None:
@@ -112,22 +107,6 @@ def is_verbose(context: click.Context | None = None) -> bool:
 def ask_verbose(context: click.Context, *, wanted: bool) -> None:
     """Note whether more shall be said."""
     context.meta[_VERBOSE] = wanted
-
-
-def clean(text: str) -> str:
-    """Return `text` with control characters, and what reorders or hides text, escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def size(count: int) -> str:
-    """Return bytes as people read them, to three digits: "532 B", "1.18 MiB" (units of 1024)."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def moment(time: datetime | int) -> str:

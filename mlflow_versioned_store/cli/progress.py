@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.wording import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -55,7 +56,7 @@ def transfer(title: str, total: int | None) -> Iterator[Progress | None]:
     name = TextColumn("{task.description}", markup=False)
     columns = (name, BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
-        yield _Bar(bars, bars.add_task(output.clean(title), total=total))
+        yield _Bar(bars, bars.add_task(printable(title), total=total))
 
 
 @contextmanager
@@ -74,5 +75,5 @@ def counting(title: str) -> Iterator[Callable[[], None]]:
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task(output.clean(title), total=None)
+        task = bars.add_task(printable(title), total=None)
         yield lambda: bars.advance(task)

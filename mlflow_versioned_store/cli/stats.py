@@ -10,6 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import open_tree
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.ledger import Group
@@ -92,7 +93,7 @@ def _print(rows: Sequence[_Row], by: Level, limited: Sequence[Quota]) -> None:
     columns += [output.Column("QUOTA", align="right")] if shares else []
     cells: list[list[str]] = []
     for name, group in rows:
-        numbers = [output.size(getattr(group, title.lower())) for title in titles[1:]]
+        numbers = [sized(getattr(group, title.lower())) for title in titles[1:]]
         quota = [shares.get(name, "")] if shares else []
         cells.append([f"{group.versions:,}", *numbers, *quota, name or "(outside of experiments)"])
     output.table([*columns, output.Column(by.upper())], cells)

@@ -11,6 +11,7 @@ import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import document_of
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.wording import sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.history.versions import Version
@@ -72,7 +73,7 @@ def _print(versions: Sequence[Version], aliases: Mapping[int, Sequence[str]]) ->
         rows.append(
             (
                 f"v{version.number}",
-                output.size(version.size),
+                sized(version.size),
                 output.moment(version.time),
                 f"c{version.commit}",
                 digest,

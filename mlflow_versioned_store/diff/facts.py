@@ -10,7 +10,7 @@ from mlflow_versioned_store.diff.json_values import JsonDiff
 from mlflow_versioned_store.diff.tables import TableDiff
 from mlflow_versioned_store.diff.texts import TextDiff
 from mlflow_versioned_store.diff.trees import KINDS, TreeFindings
-from mlflow_versioned_store.diff.wording import counted, number, share, sized
+from mlflow_versioned_store.wording import counted, number, share, sized
 
 
 def of_file(diff: FileFindings) -> list[str]:

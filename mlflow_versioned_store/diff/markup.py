@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from mlflow_versioned_store.diff.wording import printable
+from mlflow_versioned_store.wording import printable
 
 
 class Markup(str):

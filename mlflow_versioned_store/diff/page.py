@@ -20,7 +20,7 @@ from mlflow_versioned_store.diff.table_rows import RowChange
 from mlflow_versioned_store.diff.tables import ColumnDiff, TableDiff
 from mlflow_versioned_store.diff.texts import Hunk, TextDiff
 from mlflow_versioned_store.diff.trees import TreeChange, TreeFindings
-from mlflow_versioned_store.diff.wording import number, share, sized
+from mlflow_versioned_store.wording import number, share, sized
 
 _FILES_SHOWN_MAX = 5000
 _BAR_PIXELS = 72

@@ -12,7 +12,7 @@ from mlflow_versioned_store.diff.json_values import JsonDiff
 from mlflow_versioned_store.diff.tables import ColumnDiff, TableDiff
 from mlflow_versioned_store.diff.texts import TextDiff
 from mlflow_versioned_store.diff.trees import TreeFindings
-from mlflow_versioned_store.diff.wording import number, printable, sized
+from mlflow_versioned_store.wording import number, printable, sized
 
 _LINE_MARKS = {"same": " ", "removed": "-", "added": "+"}
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "renamed": ">"}

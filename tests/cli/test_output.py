@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlflow_versioned_store.cli import output
 from tests.cli.conftest import Mvs, Put
@@ -105,35 +102,6 @@ def test_names_cannot_speak_to_the_terminal(mvs: Mvs, root: str, put: Put) -> No
         assert "\x1b" not in told
     assert r"\x1b[31m" in mvs("cat", f"{root}/c\x1b[31m", code=6).stderr
     assert mvs.json("ls", root)["entries"][0]["name"] == "a\x1b[31m\n\u202eb"
-
-
-@given(st.text())
-def test_cleaned_text_is_safe_and_tells_what_it_was(text: str) -> None:
-    """No control or format character is left, and printable text stays as it is."""
-    cleaned = output.clean(text)
-    assert not any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in cleaned)
-    assert not set(cleaned) & set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-    if text.isprintable() and text.isascii():
-        assert cleaned == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "0.98 KiB"),
-        (1024, "1.00 KiB"),
-        (10 * 1024 - 1, "10.0 KiB"),
-        (1 << 20, "1.00 MiB"),
-        (999 << 20, "999 MiB"),
-        (1000 << 20, "0.98 GiB"),
-        (1 << 60, "1024 PiB"),
-    ],
-)
-def test_sizes_have_three_digits(count: int, text: str) -> None:
-    """A size is as short as it can be, and never tells more than it knows."""
-    assert output.size(count) == text
 
 
 def test_times_are_in_utc() -> None:

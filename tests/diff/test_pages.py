@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from mlflow_versioned_store.diff import FileSide, compare
 from mlflow_versioned_store.diff.markup import escaped, tag
-from mlflow_versioned_store.diff.wording import printable, share, sized
+from mlflow_versioned_store.wording import printable
 from tests.diff.making import compared
 
 EVIL = "</style></title><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e"
@@ -95,11 +94,11 @@ def test_a_page_as_it_is(tmp_path: Path) -> None:
         "<h1>t.txt@@old → t.txt@@new</h1>"
         '<section class="ends">'
         '<div class="end"><strong>t.txt@@old</strong>'
-        f'<span class="soft" title="{old}">13 bytes · SHA-256 {old[:16]}…</span></div>'
+        f'<span class="soft" title="{old}">13 B · SHA-256 {old[:16]}…</span></div>'
         '<div class="end"><strong>t.txt@@new</strong>'
-        f'<span class="soft" title="{new}">11 bytes · SHA-256 {new[:16]}…</span></div>'
+        f'<span class="soft" title="{new}">11 B · SHA-256 {new[:16]}…</span></div>'
         "</section>"
-        '<ul class="facts"><li>13 bytes became 11 bytes.</li><li>1 line added, 1 removed.</li></ul>'
+        '<ul class="facts"><li>13 B became 11 B.</li><li>1 line added, 1 removed.</li></ul>'
         '<h2>Lines</h2><div class="scroll" tabindex="0"><table class="lines code">'
         '<tr class="hunk"><td colspan="3">@@ −1 +1 @@</td></tr>'
         '<tr><td class="at">1</td><td class="at">1</td><td class="text">same</td></tr>'
@@ -126,37 +125,3 @@ def test_what_is_escaped_is_text_again(text: str) -> None:
     reader.close()
     assert "".join(one or "" for one in found) == 2 * printable(text)
     assert "<" not in escaped(text)
-
-
-@given(st.text())
-def test_printable_texts_stay_what_they_are(text: str) -> None:
-    """Texts that can be printed are not touched, and others become so."""
-    shown = printable(text)
-    assert all(one.isprintable() or one == "\t" or unicodedata.category(one) == "Zs" for one in shown)
-    if text.isprintable():
-        assert shown == text
-
-
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (999, "999 bytes"),
-        (1000, "0.977 KiB"),
-        (1 << 20, "1 MiB"),
-        (5 << 50, "5.12e+03 TiB"),
-    ],
-)
-def test_sizes(size: int, said: str) -> None:
-    """Sizes have three digits and a unit."""
-    assert sized(size) == said
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "said"),
-    [(0, 0, "0 %"), (1, 1, "100 %"), (1, 10**9, "< 0.1 %"), (10**9 - 1, 10**9, "> 99.9 %"), (1, 3, "33.3 %")],
-)
-def test_shares(part: int, whole: int, said: str) -> None:
-    """Only nothing is 0 %, and only all is 100 %."""
-    assert share(part, whole) == said

@@ -82,10 +82,10 @@ def test_every_form(tmp_path: Path) -> None:
         "--- old",
         "+++ new",
         "1 added, 1 removed, 1 changed, 1 renamed, 1 the same.",
-        "~  a      1 byte → 1 byte",
-        "-  b      2 bytes",
-        ">  c → e  3 bytes",
-        "+  f      1 byte",
+        "~  a      1 B → 1 B",
+        "-  b      2 B",
+        ">  c → e  3 B",
+        "+  f      1 B",
     ]
     assert diff.json()["counts"] == {"added": 1, "removed": 1, "changed": 1, "renamed": 1}
     assert diff.json()["changes"][0]["path"] == "a"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def counted(count: int, noun: str) -> str:
@@ -13,13 +13,12 @@ def counted(count: int, noun: str) -> str:
 
 
 def sized(size: int) -> str:
-    """Return a number of bytes in the unit that keeps it short."""
-    if size == 1:
-        return "1 byte"
+    """Return bytes as people read them, to three digits: "532 B", "1.18 MiB" (units of 1024)."""
     value, unit = float(size), 0
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def share(part: int, whole: int) -> str:
@@ -38,16 +37,14 @@ def number(value: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text in which nothing moves the cursor, sounds the bell or turns the direction of writing."""
+    """Return a text in which nothing moves the cursor, sounds the bell or turns the direction of writing.
+
+    What would is escaped, except tabs: names and lines come from others.
+    """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one == "\t" or _is_space(one) else _code(one) for one in text)
+    return "".join(one if _is_plain(one) else one.encode("unicode_escape").decode() for one in text)
 
 
-def _is_space(character: str) -> bool:
-    return unicodedata.category(character) == "Zs"
-
-
-def _code(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _is_plain(character: str) -> bool:
+    return character.isprintable() or character == "\t" or unicodedata.category(character) == "Zs"

@@ -172,8 +172,9 @@ class ArtifactRoot:
         finally:
             uploaded.settle()
         stored = changes.stored(entries, appended)
-        committed = {one.path: Committed(one.version, one.unchanged) for one in stored}
-        self._native.committed(native, committed, change, context.run_id or "")
+        if native.made:
+            committed = {one.path: Committed(one.version, one.unchanged) for one in stored}
+            self._native.committed(native, committed, change, context.run_id or "")
         return stored
 
     def record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.addresses import is_doubled
 from mlflow_versioned_store.history.numbering import Appended
+from mlflow_versioned_store.history.paths import ancestors, check_paths
 from mlflow_versioned_store.history.records import Draft, DraftEntry, Operation
 from mlflow_versioned_store.roots import clean_path
 
@@ -115,19 +117,26 @@ def checked_paths(items: Sequence[Item]) -> list[str]:
     Raises:
         InvalidInput: A path is not valid, reads as an address, or occurs twice or as file and folder.
     """
-    paths = [clean_path(item.path) for item in items]
-    seen: set[str] = set()
+    paths = [item.path.strip("/") for item in items]
+    check_paths(paths)
+    once = set(paths)
+    if len(once) < len(paths):
+        twice = next(path for path, count in Counter(paths).items() if count > 1)
+        raise InvalidInput(f"{twice!r} cannot be uploaded twice in one change.")
     for path in paths:
-        if not path or path in seen:
-            raise InvalidInput(f"{path!r} cannot be uploaded twice in one change." if path else "A file needs a name.")
         if is_doubled(path):
             raise InvalidInput(f"{path!r} would always be read as an address, for its '@@'; use a name without.")
-        seen.add(path)
-    files = {path for path, item in zip(paths, items, strict=True) if item.source is not None}
+    empty = {path for path, item in zip(paths, items, strict=True) if item.source is None}
+    _check_folders(paths, once - empty)
+    return paths
+
+
+def _check_folders(paths: Sequence[str], files: set[str]) -> None:
+    folders: set[str] = set()
     for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder:
+        for folder in ancestors(path):
+            if folder in folders:
+                break
             if folder in files:
                 raise InvalidInput(f"{folder!r} is uploaded as a file and as the folder of {path!r}; rename one.")
-            folder = folder.rpartition("/")[0]
-    return paths
+            folders.add(folder)

@@ -107,7 +107,8 @@ class Tree:
         base = place(clean_path(self._prefix))
         if base.root:
             # The root that holds the prefix holds all below it; thousands of items need not be placed one by one.
-            changes = {base.root: [Item(joined(base.path, item.path), item.source) for item in items]}
+            prefix = f"{base.path}/" if base.path else ""
+            changes = {base.root: [Item(prefix + item.path, item.source) for item in items] if prefix else list(items)}
         else:
             changes = self._by_root(items)
         for name, changed in changes.items():

@@ -23,15 +23,35 @@ _SAMPLED_FROM = 16 << 10
 _WORTH = 0.97
 
 
-def compress(data: Buffer) -> tuple[int, Buffer]:
-    """Return (codec, bytes) for a chunk: zstd where it pays, else the chunk itself.
+class Compressor:
+    """Encodes chunks plainly, one by one, for one thread.
 
-    Long chunks are judged by two samples first: random bytes, media and archives cost next to nothing.
+    What zstd works in is made once, which would cost more than encoding a small chunk does.
     """
-    if _looks_random(data):
-        return RAW, data
-    encoded = zstandard.ZstdCompressor(level=LEVEL).compress(data)
-    return (ZSTD, _in_its_own_memory(encoded)) if len(encoded) < _WORTH * len(data) else (RAW, data)
+
+    def __init__(self) -> None:
+        self._zstd = zstandard.ZstdCompressor(level=LEVEL)
+        self._fast = zstandard.ZstdCompressor(level=1)
+
+    def compress(self, data: Buffer) -> tuple[int, Buffer]:
+        """Return (codec, bytes) for a chunk: zstd where it pays, else the chunk itself.
+
+        Long chunks are judged by two samples first: random bytes, media and archives cost next to nothing.
+        """
+        if self._looks_random(data):
+            return RAW, data
+        encoded = self._zstd.compress(data)
+        return (ZSTD, _in_its_own_memory(encoded)) if len(encoded) < _WORTH * len(data) else (RAW, data)
+
+    def _looks_random(self, data: Buffer) -> bool:
+        size = len(data)
+        if size < _SAMPLED_FROM:
+            return False
+        view = memoryview(data)
+        return all(
+            len(self._fast.compress(view[at : at + _SAMPLE_BYTES])) >= _WORTH * _SAMPLE_BYTES
+            for at in (size // 4, size // 2)
+        )
 
 
 def compress_delta(data: Buffer, base: Buffer) -> bytes:
@@ -90,14 +110,3 @@ def _in_its_own_memory(encoded: bytes) -> bytes:
     # It was made in a buffer as long as the chunk. Kept there until its pack is full, a delta of a few hundred bytes
     # leaves a hole behind it that the next buffer does not fit into: memory of the size of all chunks.
     return bytes(memoryview(encoded))
-
-
-def _looks_random(data: Buffer) -> bool:
-    size = len(data)
-    if size < _SAMPLED_FROM:
-        return False
-    view = memoryview(data)
-    fast = zstandard.ZstdCompressor(level=1)
-    return all(
-        len(fast.compress(view[at : at + _SAMPLE_BYTES])) >= _WORTH * _SAMPLE_BYTES for at in (size // 4, size // 2)
-    )

@@ -111,23 +111,30 @@ def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
 def _encode_batch(
     domain: Domain, jobs: Sequence[Job], bases: Fetched | None, on_damage: Callable[[Damaged], None]
 ) -> list[Encoded]:
-    return [_encode(domain, job, bases, on_damage) for job in jobs]
+    compressor = codecs.Compressor()
+    return [_encode(domain, job, bases, on_damage, compressor) for job in jobs]
 
 
-def _encode(domain: Domain, job: Job, bases: Fetched | None, on_damage: Callable[[Damaged], None]) -> Encoded:
+def _encode(
+    domain: Domain,
+    job: Job,
+    bases: Fetched | None,
+    on_damage: Callable[[Damaged], None],
+    compressor: codecs.Compressor,
+) -> Encoded:
     data = job.chunk.data
     if bases is None or not job.chain:
-        return Encoded(*codecs.compress(data))
+        return Encoded(*compressor.compress(data))
     try:
         header, base = fetch.decode_chain(bases, job.chain, domain.digest)
     except Damaged as damage:
         on_damage(damage)
-        return Encoded(*codecs.compress(data))
+        return Encoded(*compressor.compress(data))
     delta = codecs.compress_delta(data, base)
     number = job.number
     # What the ancestor needed plainly is a good guess at what this one would; only doubt costs a second encoding.
     if len(delta) > _GOOD / 2 * (job.chain[-1].size - HEADER_BYTES):
-        plain = codecs.compress(data)
+        plain = compressor.compress(data)
         if len(delta) > _WORTH * len(plain[1]):
             return Encoded(*plain)
         if len(delta) > _GOOD * len(plain[1]):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from mlflow_versioned_store.content.digests import tree_hasher
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.locations import INLINE, Extent, Packed
@@ -9,36 +13,56 @@ from mlflow_versioned_store.content.packs import PackName, PackRef
 from mlflow_versioned_store.digests import Hasher
 
 
-class FileChunks:
-    """The extents and the tree digest of a file while it is stored; neighbouring frames become one extent."""
+class _Run(msgspec.Struct, eq=False, gc=False):
+    """Neighbouring frames."""
 
-    def __init__(self, digest_name: str):
-        self._digest_name = digest_name
-        self._extents: list[tuple[PackRef | None, int, int, int]] = []
-        self._first: bytes | None = None
-        self._tree: Hasher | None = None
+    pack: PackRef | None
+    offset: int
+    stored: int
+    raw: int
+
+
+# A folder may have tens of thousands of small files: nothing of one that is a single chunk is garbage collected.
+class FileChunks(msgspec.Struct, eq=False, gc=False):
+    """The extents and the tree digest of a file while it is stored; neighbouring frames become one extent.
+
+    Args:
+        digest_name: The store's digest algorithm.
+    """
+
+    digest_name: str
+    _last: _Run | None = None
+    _before: list[_Run] | None = None
+    _first: bytes | None = None
+    _tree: Hasher | None = None
 
     def add(self, placed: Placed) -> None:
         """Note the next chunk of the file; one without a pack is inline."""
         self._add_digest(placed.digest)
-        if self._extents:
-            pack, offset, stored, raw = self._extents[-1]
-            if _same(pack, placed.pack) and placed.offset == offset + stored:
-                self._extents[-1] = (pack, offset, stored + placed.size, raw + placed.raw)
+        last = self._last
+        if last is not None:
+            if placed.offset == last.offset + last.stored and _same(last.pack, placed.pack):
+                last.stored += placed.size
+                last.raw += placed.raw
                 return
-        self._extents.append((placed.pack, placed.offset, placed.size, placed.raw))
+            self._before = self._before or []
+            self._before.append(last)
+        self._last = _Run(placed.pack, placed.offset, placed.size, placed.raw)
 
     def packs(self) -> set[PackName]:
         """Return the packs of the file, all sealed by now."""
-        return {pack.sealed() for pack, *_ in self._extents if pack is not None}
+        return {run.pack.sealed() for run in self._runs() if run.pack is not None}
 
     def location(self, numbers: dict[PackName, int]) -> Packed:
         """Return what a commit records, with packs numbered by `numbers`."""
         extents = tuple(
-            Extent(INLINE if pack is None else numbers[pack.sealed()], offset, stored, raw)
-            for pack, offset, stored, raw in self._extents
+            Extent(INLINE if run.pack is None else numbers[run.pack.sealed()], run.offset, run.stored, run.raw)
+            for run in self._runs()
         )
         return Packed(extents, self._tree.hexdigest() if self._tree else None)
+
+    def _runs(self) -> Sequence[_Run]:
+        return () if self._last is None else (*(self._before or ()), self._last)
 
     def _add_digest(self, digest: bytes) -> None:
         if self._tree is not None:
@@ -46,7 +70,7 @@ class FileChunks:
         elif self._first is None:
             self._first = digest
         else:
-            self._tree = tree_hasher(self._digest_name)
+            self._tree = tree_hasher(self.digest_name)
             self._tree.update(self._first)
             self._tree.update(digest)
 

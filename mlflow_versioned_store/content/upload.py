@@ -18,7 +18,7 @@ import msgspec
 from mlflow_versioned_store.content import encoding, planning, publishing
 from mlflow_versioned_store.content.ahead import ahead
 from mlflow_versioned_store.content.clock import elapsed
-from mlflow_versioned_store.content.codecs import compress
+from mlflow_versioned_store.content.codecs import Compressor
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.encoding import Bases, Job
 from mlflow_versioned_store.content.fetch import Fetched
@@ -130,12 +130,13 @@ def _inline(domain: Domain, scanned: list[Scanned], segments: Sequence[Segment])
     """Return an upload whose frames fit into its commit, or None where they do not."""
     files = {source: FileChunks(domain.digest_name) for source in scanned}
     frames = bytearray()
+    compressor = Compressor()
     stored: dict[bytes, Placed] = {}
     for chunk in chain.from_iterable(segment.chunks for segment in segments):
         placed = stored.get(chunk.digest)
         if placed is None:
             placed = stored[chunk.digest] = Placed(chunk.digest, chunk.tail, len(chunk.data))
-            encoded = Encoded(*compress(chunk.data))
+            encoded = Encoded(*compressor.compress(chunk.data))
             frame = b"".join((header_of(placed, encoded), encoded.data))
             placed.offset, placed.size = len(frames), len(frame)
             frames += frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -69,11 +70,10 @@ class Fold:
 
     def below(self, folder: str) -> Iterator[Version]:
         """Yield what is current below `folder`."""
-        for version in self.before.below(folder):
-            if version.path not in self._latest:
-                yield version
-        if folder not in self._folders:
-            return
+        older = (version for version in self.before.below(folder) if version.path not in self._latest)
+        return chain(older, self._made_below(folder)) if folder in self._folders else older
+
+    def _made_below(self, folder: str) -> Iterator[Version]:
         start, end = inside(folder), behind(folder)
         for path, version in list(self._latest.items()):
             if version.status == "live" and (not folder or start <= sort_key(path) < end):

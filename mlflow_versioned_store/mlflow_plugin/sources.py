@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed
@@ -31,7 +33,7 @@ def file(local_file: str | os.PathLike[str], folder: str) -> Sources:
         InvalidInput: There is no such file, or it is a directory or device.
     """
     path = os.fspath(local_file)
-    return Sources([Item(joined(folder, os.path.basename(path)), path)], _size(path))
+    return Sources([Item(joined(folder, os.path.basename(path)), path)], _size(path, partial(os.stat, path)))
 
 
 def directory(local_dir: str | os.PathLike[str], folder: str) -> Sources:
@@ -47,37 +49,45 @@ def directory(local_dir: str | os.PathLike[str], folder: str) -> Sources:
     if not os.path.isdir(top):
         raise InvalidInput(f"There is no directory {top!r} to log; check the path.")
     items: list[Item] = []
-    size = 0
-    for current, folders, files in _walk(top):
-        relative = os.path.relpath(current, top)
-        inside = folder if relative == os.curdir else joined(folder, relative.replace(os.sep, "/"))
-        if not files and not folders and inside:
-            items.append(Item(inside, None))
-        for name in files:
-            path = os.path.join(current, name)
-            size += _size(path)
-            items.append(Item(joined(inside, name), path))
+    size = sum(_gather(top, folder, items))
     return Sources(items, size)
 
 
-def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    # Without `onerror`, a directory that cannot be read would silently be missing from what is logged.
-    for current, folders, files in os.walk(top, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not os.path.islink(os.path.join(current, name)))
-        yield current, folders, sorted(files)
+def _gather(current: str, inside: str, items: list[Item]) -> Iterator[int]:
+    """Append what is in a directory and below to `items`; yield the size of each file."""
+    files, folders = _content(current)
+    prefix = f"{inside}/" if inside else ""
+    if inside and not files and not folders:
+        items.append(Item(inside, None))
+    for entry in files:
+        items.append(Item(prefix + entry.name, entry.path))
+        yield _size(entry.path, entry.stat)
+    for entry in folders:
+        yield from _gather(entry.path, prefix + entry.name, items)
 
 
-def _refuse(error: OSError) -> None:
-    raise LocalStorageFailed(
-        f"The directory {error.filename!r} could not be read ({error.strerror}), so nothing was logged; mend its"
-        " permissions and log again.",
-        key=str(error.filename),
-    ) from error
-
-
-def _size(path: str) -> int:
+def _content(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """Return the files and the folders directly inside a directory, each sorted."""
+    files, folders = [], []
     try:
-        status = os.stat(path)
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=attrgetter("name")):
+                if not entry.is_dir():
+                    files.append(entry)
+                elif not entry.is_symlink():
+                    folders.append(entry)
+    except OSError as error:
+        raise LocalStorageFailed(
+            f"The directory {folder!r} could not be read ({error.strerror}), so nothing was logged; mend its"
+            " permissions and log again.",
+            key=folder,
+        ) from error
+    return files, folders
+
+
+def _size(path: str, stat_of: Callable[[], os.stat_result]) -> int:
+    try:
+        status = stat_of()
     except (FileNotFoundError, NotADirectoryError):
         raise InvalidInput(f"There is no file {path!r} to log; check the path.") from None
     except OSError as error:

@@ -12,7 +12,7 @@ import msgspec
 from mlflow_versioned_store.backends.contract import Backend, Fetched
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.chunking import Chunking
-from mlflow_versioned_store.content.codecs import compress, compress_delta
+from mlflow_versioned_store.content.codecs import Compressor, compress_delta
 from mlflow_versioned_store.content.digests import digest_function, tail_fingerprint
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain
@@ -146,7 +146,7 @@ def frame(data: bytes, base: bytes | None = None, chain: int = 1) -> bytes:
     if base is not None:
         delta = compress_delta(data, base)
         return encode_header(2, len(data), len(delta), tail, digest, chain=chain, base=BLAKE3(base)) + delta
-    codec, encoded = compress(data)
+    codec, encoded = Compressor().compress(data)
     return encode_header(codec, len(data), len(encoded), tail, digest) + bytes(encoded)
 
 

@@ -14,7 +14,7 @@ from mlflow_versioned_store.content.codecs import (
     RAW,
     RAW_BYTES_MAX,
     ZSTD,
-    compress,
+    Compressor,
     compress_delta,
     decompress,
 )
@@ -26,6 +26,8 @@ CHUNKS = st.one_of(
     st.integers(0, 100_000).map(lambda size: noise("codec", size)),
     st.integers(0, 3000).map(lambda count: text(rows(5, count))),
 )
+
+compress = Compressor().compress
 
 
 @given(data=CHUNKS)

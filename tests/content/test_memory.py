@@ -16,7 +16,8 @@ ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 PRELUDE = """
 import os, threading, time
-from mlflow_versioned_store.backends.contract import Fetched
+from datetime import UTC, datetime
+from mlflow_versioned_store.backends.contract import Fetched, ObjectInfo
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.upload import upload
@@ -50,7 +51,7 @@ class Slow(WrapperBackend):
             return super().put(key, data, create=create)
         time.sleep(0.1)
         self.sizes[key] = len(data)
-        return None
+        return ObjectInfo(key, len(data), datetime.now(UTC))
 
 class Random:
     def __init__(self, left):

@@ -1,6 +1,6 @@
 """Going back: the newest versions as plain objects under their own names, where MLflow alone looks for artifacts.
 
-Nothing that a version needs is lost by it. An object is replaced or removed only where its bytes stay: as an older
+Nothing is lost by it. An object is replaced or removed only where it is a known version, and its bytes stay: as an older
 object version of its bucket, or in the store, since the object is only a copy. All is looked at before anything is
 written.
 """
@@ -86,7 +86,7 @@ def export(store: Store, path: str, to: Destination, *, write: bool, progress: P
         progress: Is told of the bytes written.
 
     Raises:
-        Conflict: Objects are in the way whose bytes are nowhere else; nothing was written.
+        Conflict: Objects are in the way that are no version, or that a version needs; nothing was written.
         VersionedStoreError: The store or the destination could not be read or written; what was written stays.
     """
     found = Exported()
@@ -129,10 +129,14 @@ def _look(to: Destination, file: _File) -> _Look:
         if _is_same(to, file, file.newest, there):
             return _LEAVE
         return _Look("write", allowed=_may_go(to, file, there))
-    # A path that is deleted, and an object that never was an artifact of it, have nothing to do with each other.
-    if not any(_is_same(to, file, version, there) for version in file.versions):
+    if not _is_known(to, file, there):
+        # A path that is deleted, and an object that never was an artifact of it, have nothing to do with each other.
         return _LEAVE
     return _Look("remove", allowed=_may_go(to, file, there))
+
+
+def _is_known(to: Destination, file: _File, there: There) -> bool:
+    return any(_is_same(to, file, version, there) for version in file.versions)
 
 
 def _is_same(to: Destination, file: _File, version: Version, there: There) -> bool:
@@ -144,18 +148,21 @@ def _is_same(to: Destination, file: _File, version: Version, there: There) -> bo
             uri = joined(file.root.store_location, key)
             return (uri, s3_version_id) == (joined(to.uri, file.key), there.s3_version_id)
         case Reference(uri, s3_version_id, e_tag) if uri == joined(to.uri, file.key):
-            return s3_version_id in (None, there.s3_version_id) and e_tag in (None, there.e_tag)
+            # What has no version id of its own is held to its entity tag.
+            return s3_version_id in (None, NULL_VERSION, there.s3_version_id) and e_tag in (None, there.e_tag)
     return False
 
 
 def _may_go(to: Destination, file: _File, there: There) -> bool:
     """Tell whether an object can be replaced or removed without a loss."""
+    if not _is_known(to, file, there):
+        return False
     if there.s3_version_id not in (None, NULL_VERSION):
         return True
     locations = [file.root.location(version) for version in file.versions]
     if any(isinstance(one, Reference) and one.s3_version_id is None for one in locations):
         return False
-    return to.keeps_versions or (there.sha256 != "" and _is_stored(file, locations, there))
+    return to.keeps_versions or _is_stored(file, locations, there)
 
 
 def _is_stored(file: _File, locations: Sequence[Location], there: There) -> bool:
@@ -170,8 +177,8 @@ def _check(in_the_way: Sequence[str]) -> None:
     if in_the_way:
         named = ", ".join(in_the_way[:_NAMED_MAX])
         raise Conflict(
-            f"Objects are in the way whose bytes may be nowhere else: {len(in_the_way):,}, such as {named}. Nothing "
-            "was written; export to another place."
+            f"Objects are in the way that are no version of theirs, or that a version needs: {len(in_the_way):,}, such "
+            f"as {named}. Nothing was written. Adopt what others wrote since, or export to another place."
         )
 
 

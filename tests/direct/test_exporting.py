@@ -117,14 +117,21 @@ def test_objects_from_before_the_bucket_kept_versions_may_be_replaced(site: Site
     assert [root.read(one) for one in root.versions("f")] == [b"one", b"two"]
 
 
-def test_a_foreign_object_is_not_replaced(site: Site) -> None:
-    """What somebody wrote, and nobody took in, is in the way."""
+@pytest.mark.parametrize("versioned", [True, False])
+def test_what_others_wrote_is_taken_in_first(site: Site, versioned: bool) -> None:
+    """An object that is no version is in the way, until it was adopted and is the newest."""
+    if versioned:
+        site.keep_versions()
     create_store(site.uri)
-    site.store().root(RUN).upload([Item("f", b"ours")], context=CONTEXT)
+    root = site.store().root(RUN)
+    root.upload([Item("f", b"ours")], context=CONTEXT)
     site.put(f"{RUN}/f", b"theirs")
-    with pytest.raises(Conflict, match="1, such as"):
+    with pytest.raises(Conflict, match=r"1, such as"):
         exported(site)
+    site.adopt()
+    assert exported(site) == Exported(unchanged=1)
     assert plain(site) == {f"{RUN}/f": b"theirs"}
+    assert [root.read(one) for one in root.versions("f")] == [b"ours", b"theirs"]
 
 
 def test_an_export_is_followed_by_the_next(site: Site, tmp_path: Path) -> None:

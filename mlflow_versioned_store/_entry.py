@@ -6,8 +6,9 @@ with no more than a warning.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from mlflow_versioned_store.roots import mlflow_part
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 def artifact_repository(
     artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None, **_unknown: object
 ) -> VersionedArtifactRepository:
-    """Return the artifact repository for a `versioned-…://` URI. No request, but in a server, for its destination.
+    """Return the artifact repository for a `versioned-…://` URI.
+
+    No request, but where it lies above all runs, as a server's destination does: there the store's settings decide.
 
     Args:
         artifact_uri: Where the artifacts are: a run's location, any folder in it, or a server's destination.
@@ -25,9 +28,9 @@ def artifact_repository(
         _unknown: What later releases of MLflow may pass; ignored, because new keywords broke plugins twice.
 
     Raises:
-        MlflowException: The URI can never work, or a server's destination cannot be read.
+        MlflowException: The URI can never work, or the settings cannot be read.
     """
-    if artifact_uri == os.environ.get("_MLFLOW_SERVER_ARTIFACT_DESTINATION"):
+    if artifact_uri.lower().startswith("versioned-s3:") and mlflow_part(artifact_uri) > artifact_uri.count("/"):
         from mlflow_versioned_store.mlflow_plugin.presigned import repository_class
 
         return repository_class(artifact_uri)(artifact_uri, tracking_uri, registry_uri)

@@ -146,7 +146,7 @@ class PresignedArtifactRepository(MultipartUploadMixin, MultipartDownloadMixin, 
 
 
 def repository_class(destination: str) -> type[VersionedArtifactRepository]:
-    """Return what a tracking server keeps artifacts at `destination` with: it gives links where anything is native.
+    """Return what artifacts at a server's destination are kept with: it gives links where anything is native.
 
     As the settings are now: a server has to be started again where they change. Costs the look-up of the store.
 
@@ -158,8 +158,6 @@ def repository_class(destination: str) -> type[VersionedArtifactRepository]:
 
 
 def _gives_links(destination: str) -> bool:
-    if switch(_PRESIGNED_ONLY, default=False):
-        return True
     try:
         store, _ = open_store(destination)
     except NoStore:

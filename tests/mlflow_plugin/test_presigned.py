@@ -44,9 +44,14 @@ def destination(real_minio: S3Server) -> Iterator[str]:
 def server(
     destination: str, tracking_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TrackingServer]:
-    """A tracking server in front of it, of two processes."""
-    server = TrackingServer(tmp_path_factory.mktemp("server"), tracking_database, destination, workers=2)
+    """A tracking server in front of it."""
+    # From 3.18 on a server offers links only where it is told to.
+    offered = {f"MLFLOW_ENABLE_PROXY_MULTIPART_{way}": "true" for way in ("UPLOAD", "DOWNLOAD")}
+    folder = tmp_path_factory.mktemp("server")
+    server = TrackingServer(folder, tracking_database, destination, workers=1, environment=offered)
     try:
+        # A client that waits for this in vain for a few seconds does without links.
+        requests.get(f"{server.uri}/api/3.0/mlflow/server-info", timeout=60).raise_for_status()
         yield server
     finally:
         server.stop()
@@ -70,16 +75,15 @@ def inside(run_id: str) -> str:
 
 
 @pytest.fixture
-def transfers(monkeypatch: pytest.MonkeyPatch, server: TrackingServer) -> list[str]:
-    """What the client sends with a body, or fetches, as "PUT server" and so on; questions are left out."""
+def transfers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the client sends and fetches, as "PUT server" or "GET bucket"; questions are left out."""
     seen: list[str] = []
     send = requests.Session.send
 
     def noting(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        url = str(request.url)
-        through = url.startswith(f"{server.uri}{PROXY}/artifacts/")
-        if through or not url.startswith(server.uri):
-            seen.append(f"{request.method} {'server' if through else 'bucket'}")
+        for mark, target in ((f"{PROXY}/artifacts/", "server"), ("X-Amz-Signature=", "bucket")):
+            if mark in str(request.url):
+                seen.append(f"{request.method} {target}")
         return send(self, request, **options)
 
     monkeypatch.setattr(requests.Session, "send", noting)
@@ -197,18 +201,17 @@ def test_what_does_not_exist_has_no_link(server: TrackingServer, inside: str, ru
     assert never.status_code == 404
 
 
-def test_only_a_server_gives_links(destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its repository says so at its destination alone, and where something is native; elsewhere nothing is asked."""
-    assert type(artifact_repository(destination)) is VersionedArtifactRepository
-    monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", destination)
+def test_only_a_destination_gives_links(destination: str) -> None:
+    """What lies above all runs may be one, and costs a look at the store's settings; a run's artifacts cost nothing."""
     assert type(artifact_repository(destination)) is PresignedArtifactRepository
     assert type(artifact_repository(f"{destination}/1/{RUN}/artifacts")) is VersionedArtifactRepository
+    assert type(artifact_repository(f"versioned-s3://no-bucket/1/{RUN}/artifacts/d")) is VersionedArtifactRepository
 
 
 def test_a_store_of_packed_paths_gives_no_links(
     real_minio: S3Server, s3_env: Callable[[S3Server], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing is native, or clients would have to say who pays, there are none; nor where there is no store yet."""
+    """Where nothing is native there are none; nor where clients would have to say who pays, or no store is yet."""
     s3_env(real_minio)
     uri = f"versioned-s3://{real_minio.new_bucket(versioned=True)}/mlruns"
     assert repository_class(uri) is VersionedArtifactRepository
@@ -220,15 +223,33 @@ def test_a_store_of_packed_paths_gives_no_links(
     assert repository_class(uri) is VersionedArtifactRepository
 
 
-def test_a_server_of_links_alone_says_what_it_needs(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_links_alone_says_what_it_needs(destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no bytes may pass the server, what is packed is refused with a word on how to keep it natively."""
     monkeypatch.setenv("MLFLOW_ARTIFACTS_PRESIGNED_ONLY", "true")
-    create_store(store_uri)
-    repository = repository_class(store_uri)(store_uri)
-    assert isinstance(repository, PresignedArtifactRepository)
     with pytest.raises(MlflowException, match="--native") as caught:
-        repository.create_multipart_upload("model.bin", 1, f"1/{RUN}/artifacts")
+        PresignedArtifactRepository(destination).create_multipart_upload("note.txt", 1, f"1/{RUN}/artifacts")
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+@pytest.mark.skipif(not hasattr(mlflow.environment_variables, "MLFLOW_ARTIFACTS_PRESIGNED_ONLY"), reason="MLflow 3.18")
+def test_a_server_of_links_alone_serves_a_native_store(
+    real_minio: S3Server,
+    s3_env: Callable[[S3Server], None],
+    mlflow_server: Callable[..., TrackingServer],
+    transfers: list[str],
+    tmp_path: Path,
+) -> None:
+    """With everything native, files of any size go up and down by link."""
+    s3_env(real_minio)
+    uri = f"versioned-s3://{real_minio.new_bucket(versioned=True)}/mlruns"
+    create_store(uri).keep_natively(["**"], Context())
+    server = mlflow_server(uri, workers=1, arguments=("--artifacts-presigned-only",))
+    mlflow.set_experiment(experiment_id=server.new_experiment())
+    with mlflow.start_run() as run:
+        for name, data in (("empty", b""), ("small", b"small")):
+            log(tmp_path, name, data)
+            assert fetched(run.info.run_id, f"data/{name}") == data
+    assert set(transfers) == {"PUT bucket", "GET bucket"}
 
 
 @pytest.mark.parametrize("told", [r"C:\Users\ada\model.bin", "/home/ada/model.bin", "model.bin", r"\\host\d\model.bin"])

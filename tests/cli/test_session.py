@@ -16,7 +16,8 @@ PROMPT = "$ "
 # What differs from one time to the next, and what stands for it in the page.
 VARIES = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "2026-11-24 10:00:00"),
-    (re.compile(r"(?<=the store )[0-9a-f]{32}"), "7c1e0d5b94a2486f8e3b5d2c6a1f0e97"),
+    (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"), "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
+    (re.compile(r"(?<= store )[0-9a-f]{32}"), "7c1e0d5b94a2486f8e3b5d2c6a1f0e97"),
 )
 HOME = "/home/ada/churn"
 
@@ -43,7 +44,7 @@ def _printed(commands: list[str], folder: Path) -> Iterator[str]:
     path = os.pathsep.join([str(tool.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "LOGNAME": "ada", "MVS_GIT": "off"}
     home = folder / "churn"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     end = "the end of a command"
     script = "".join(f"{command}\necho '{end}'\n" for command in commands)
     # Both outputs are one, as on a terminal.

@@ -223,12 +223,16 @@ class ArtifactRoot:
         """Let plain readers of native keys get the newest committed versions, and nothing where they were deleted.
 
         Uploads and deletions do it by themselves; this mends what a crash or a refusal left behind. What somebody else
-        wrote stays as it is. One request a commit, and one for each path that was ever native.
+        wrote stays as it is. One request a commit, one a thousand objects, and a few for each key that is wrong.
 
         Returns:
             How many keys were wrong.
         """
         return self._native.settle(self._log.state().all_versions(), uuid.uuid4().hex)
+
+    def unsettled(self) -> list[str]:
+        """Return the paths that `settle` would put right, at the same cost; nothing is changed."""
+        return self._native.unsettled(self._log.state().all_versions())
 
     def survey(self) -> Survey:
         """Return the objects at native keys that no commit names: foreign ones, and what crashed writers left.

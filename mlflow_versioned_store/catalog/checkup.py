@@ -15,9 +15,9 @@ from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import Counts, counts_of
 from mlflow_versioned_store.backends.opening import open_container, parse
 from mlflow_versioned_store.backends.probe import probe
-from mlflow_versioned_store.backends.s3_bucket import bucket_versioning, check_lifecycle
+from mlflow_versioned_store.backends.s3_bucket import Harm, bucket_versioning, check_lifecycle, find_harms
 from mlflow_versioned_store.backends.scoped import ScopedBackend
-from mlflow_versioned_store.catalog import configuration, quotas
+from mlflow_versioned_store.catalog import configuration, natives, quotas
 from mlflow_versioned_store.catalog.configuration import Value
 from mlflow_versioned_store.catalog.inventory import open_log
 from mlflow_versioned_store.errors import (
@@ -29,6 +29,7 @@ from mlflow_versioned_store.errors import (
     VersionedStoreError,
 )
 from mlflow_versioned_store.marker import check_features
+from mlflow_versioned_store.native.objects import STORE
 from mlflow_versioned_store.settings import read_settings
 from mlflow_versioned_store.store import Store, open_store
 
@@ -37,6 +38,9 @@ Right: TypeAlias = Literal["list", "create", "read", "delete"]
 
 ENTRY_POINTS = "mlflow.artifact_repository"
 ENTRY_POINT = "mlflow_versioned_store._entry:artifact_repository"
+_NAMED = 3
+_TO_LOOK = "s3:ListBucketVersions on the bucket"
+_TO_FIX = f"{_TO_LOOK}, and s3:PutObject, s3:DeleteObject and s3:DeleteObjectVersion on the plain objects"
 # Servers tell whole seconds, cut off.
 _CLOCK_PRECISION, _CLOCK_WARNING, _CLOCK_FAILED = timedelta(seconds=2), timedelta(seconds=30), timedelta(minutes=5)
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
@@ -91,6 +95,7 @@ class Checkup:
         checks: The checks in the order in which they were made; what could not be tried is not among them.
         values: The configuration in effect.
         store: The store, where there is one.
+        path: The URI's path inside the store.
         root: The artifact root that the URI is in; "" for the store's own.
         requests: The requests that it took.
     """
@@ -99,6 +104,7 @@ class Checkup:
     checks: list[Check] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     store: Store | None = None
+    path: str = ""
     root: str = ""
     requests: Counts = field(default_factory=Counts)
 
@@ -131,16 +137,18 @@ class Checkup:
         return check
 
 
-def examine(uri: str, *, write: bool = True) -> Checkup:
+def examine(uri: str, *, write: bool = True, fix: bool = False) -> Checkup:
     """Look a store over: the one that covers `uri`, or the place where one would be made.
 
-    Some 60 small requests, and what measuring the experiments costs that have a quota. What is written, where an upload
-    to `uri` would write its packs, is removed again; where that is not allowed one tiny object stays, and the server is
+    Some 60 small requests, what measuring the experiments costs that have a quota, and where paths are kept natively
+    what looking at the plain objects at and below `uri` costs (`natives.look`). What is written, where an upload to
+    `uri` would write its packs, is removed again; where that is not allowed one tiny object stays, and the server is
     not tested.
 
     Args:
         uri: Any URI in the store.
         write: Try also what writes.
+        fix: Put plain objects right.
     """
     found = Checkup(uri)
     found.try_("plugin", lambda: _plugin(uri))
@@ -166,12 +174,14 @@ def examine(uri: str, *, write: bool = True) -> Checkup:
         _try_rights(found, kind, scratch, write=write)
         if found.passed("delete"):
             found.try_("conditional writes", lambda: _conditional_writes(scratch))
-        found.try_("bucket versioning", lambda: _versioning(backend))
-        found.try_("lifecycle rules", lambda: _lifecycle(backend))
+        found.try_("bucket versioning", lambda: _versioning(backend, native=_is_native(found)))
+        found.try_("lifecycle rules", lambda: _lifecycle(found, backend))
     if found.store is not None:
         store = found.store
         found.try_("settings", lambda: _settings(found, store))
         found.try_("quotas", lambda: _quotas(store))
+        if _is_native(found):
+            found.try_("plain objects", lambda: _natives(found, store, fix=fix), _TO_FIX)
     found.requests = counts_of(container) - before
     return found
 
@@ -194,8 +204,8 @@ def _plugin(uri: str) -> Check:
 
 def _store(found: Checkup) -> Check:
     try:
-        found.store, path = open_store(found.uri)
-        found.root = found.store.place(path).root
+        found.store, found.path = open_store(found.uri)
+        found.root = found.store.place(found.path).root
     except NoStore as error:
         return Check("store", "warning", str(error), "Run mvs init URI, or log something.")
     return Check("store", "ok", f"{found.store.location} is the store {found.store.id}")
@@ -210,6 +220,14 @@ def _written_folder(found: Checkup) -> str:
     except VersionedStoreError:
         # The settings forbid or hide it, which is a check of its own.
         return ""
+
+
+def _is_native(found: Checkup) -> bool:
+    """Tell whether paths are kept natively; settings that cannot be read are a check of their own."""
+    try:
+        return found.store is not None and bool(found.store.settings.native)
+    except VersionedStoreError:
+        return False
 
 
 def _clock(backend: Backend) -> Check:
@@ -284,20 +302,79 @@ def _conditional_writes(backend: Backend) -> Check:
     return Check("conditional writes", "ok", detail)
 
 
-def _versioning(backend: Backend) -> Check | None:
+def _versioning(backend: Backend, *, native: bool) -> Check | None:
     status = bucket_versioning(backend)
     if status is None:
         return None
+    if native and status != "Enabled":
+        advice = "Switch versioning of the bucket on, as `mvs init URI --native PATTERN` does; or take `native` back."
+        return Check("bucket versioning", "failed", f"{status}: nothing can be logged natively.", advice)
     if status == "off":
         return Check("bucket versioning", "ok", "off")
     detail = f"{status}: what is deleted or overwritten stays as an older object version, and on the bill"
     return Check("bucket versioning", "ok", detail)
 
 
-def _lifecycle(backend: Backend) -> Check | None:
+def _lifecycle(found: Checkup, backend: Backend) -> Check | None:
+    name = "lifecycle rules"
     if check_lifecycle(backend) is None:
         return None
-    return Check("lifecycle rules", "ok", "none deletes or archives what the store keeps")
+    if found.store is not None and _is_native(found):
+        harms = find_harms(backend, "", {STORE: found.store.id}) or []
+        if lost := [harm for harm in harms if harm.noncurrent or harm.deed == "archives"]:
+            detail = f"{_rules(lost)} of natively kept paths, which are versions of theirs."
+            return Check(name, "failed", detail, "Exclude the store from it: versions are lost otherwise.")
+        if harms:
+            advice = "Exclude the store from it. The versions stay, readable by their addresses."
+            return Check(name, "warning", f"{_rules(harms)} of natively kept paths for plain readers.", advice)
+    if older := [harm for harm in find_harms(backend, keys.RESERVED) or [] if harm.noncurrent]:
+        detail = f"{_rules(older)} of packs and commits: what others deleted or overwrote comes back only until then."
+        return Check(name, "warning", detail, "Let it wait for as long as `mvs repair --undelete` may be needed.")
+    return Check(name, "ok", "none deletes or archives what the store keeps")
+
+
+def _rules(harms: list[Harm]) -> str:
+    """Say what rules do, for example: 'tidy' deletes older object versions."""
+    return ", ".join(
+        f"{harm.rule!r} {harm.deed} {'older object versions' if harm.noncurrent else 'objects'}" for harm in harms
+    )
+
+
+def _natives(found: Checkup, store: Store, *, fix: bool) -> Check:
+    try:
+        seen = natives.look(store, found.path, fix=fix)
+    except AccessDenied as error:
+        if fix:
+            raise
+        missing = f"No upload needs it; to look, grant {_TO_LOOK}."
+        return Check("plain objects", "warning", f"not looked at: {error}", missing, error)
+    told: list[str] = []
+    advice: list[str] = []
+    if seen.looked_at < seen.roots:
+        told.append(f"looked at {seen.looked_at:,} of {seen.roots:,} artifact roots")
+        advice.append("Name an experiment or a run to look at the others.")
+    if seen.foreign:
+        told.append(f"somebody else wrote {_some(seen.foreign)}")
+        advice.append("`mvs adopt` takes in as versions what others wrote.")
+    if seen.orphans:
+        told.append(f"crashed uploads left {_some(seen.orphans)}")
+    if seen.unsettled:
+        told.append(f"plain readers get something else than the newest version of {_some(seen.unsettled)}")
+    if seen.orphans or seen.unsettled:
+        advice.append("`mvs doctor --fix` sees to it.")
+    wrong = bool(told)
+    if seen.pending:
+        told.append(f"not committed yet: {_some(seen.pending)}")
+    if fix:
+        told.append(f"removed {seen.removed:,} that crashed uploads left, and put {seen.settled:,} keys right")
+    detail = "; ".join(told) or f"as their versions say, in {seen.roots:,} artifact roots"
+    return Check("plain objects", "warning" if wrong else "ok", detail, " ".join(advice))
+
+
+def _some(found: list[str]) -> str:
+    """Say how many objects there are, and which: a few of them."""
+    count = "1 object" if len(found) == 1 else f"{len(found):,} objects"
+    return f"{count} ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})"
 
 
 def _settings(found: Checkup, store: Store) -> Check:

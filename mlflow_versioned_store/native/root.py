@@ -59,7 +59,11 @@ class NativeRoot:
 
     def settle(self, versions: Iterable[Version], change: str) -> int:
         """Put right what plain readers get where any of `versions` was native; return how many keys were wrong."""
-        return self._settler.settle(self._settler.native_paths(versions), change)
+        return self._settler.settle(self._settler.unsettled(versions), change)
+
+    def unsettled(self, versions: Iterable[Version]) -> list[str]:
+        """Return the paths among those of `versions` that `settle` would put right."""
+        return self._settler.unsettled(versions)
 
     def keys(self, versions: Iterable[Version]) -> list[str]:
         """Return the plain keys of those of `versions` that are native."""

@@ -68,7 +68,7 @@ class Settler:
     def native_paths(self, versions: Iterable[Version]) -> list[str]:
         """Return the paths of those of `versions` that are native. One request a commit that is not known yet.
 
-        None where the bucket keeps no object versions: there nothing is ever replaced.
+        There are none where the bucket keeps no object versions: there nothing is ever replaced.
         """
         if open_versions(self._backend) is None:
             return []
@@ -76,23 +76,50 @@ class Settler:
         located = zip(files, self._log.locate(files), strict=True)
         return list(dict.fromkeys(version.path for version, one in located if is_native(one.at)))
 
+    def unsettled(self, versions: Iterable[Version]) -> list[str]:
+        """Return the paths of native `versions` whose plain readers get something that `settle` would put right.
+
+        Costs a request a thousand objects below the root, one a commit that is not known yet, and one for each key that
+        has not got the newest version itself.
+        """
+        bucket, paths = open_versions(self._backend), self.native_paths(versions)
+        if bucket is None or not paths:
+            return []
+        visible = {one.key: one.s3_version_id for one in bucket.list(self._log.root) if one.current and not one.deleted}
+        state = self._log.state()
+        wanted = {path: self._wanted(state, path) for path in paths}
+        suspects = [path for path in paths if visible.get(self._key(path)) != _version_id(wanted[path])]
+        looks = [looking_up.submit(bucket.describe, self._key(path)) for path in suspects]
+        return [
+            path
+            for path, look in zip(suspects, looks, strict=True)
+            if self._is_wrong(state, path, look.result(), wanted[path])
+        ]
+
     def _put_right(self, state: State, path: str, now: Described | None, change: str) -> bool:
         """Tell whether the key of a path was wrong."""
-        versions, key = open_versions(self._backend), self._key(path)
+        versions, wanted = open_versions(self._backend), self._wanted(state, path)
         assert versions is not None, "only buckets with object versions need this"
+        if not self._is_wrong(state, path, now, wanted):
+            return False
         newest = state.get(path)
-        location = self._location(newest) if newest is not None and newest.kind == "file" else None
-        wanted = location if isinstance(location, Native) and location.s3_version_id is not None else None
-        if now is None and wanted is None:
-            return False
-        if now is not None and (self._is(now, wanted) or not self._may_replace(state, path, now)):
-            return False
         if wanted is None or newest is None:
-            versions.delete([(key, None)])
+            versions.delete([(self._key(path), None)])
             return True
         objects = VersionedObjects(versions, self._store_id)
         target = Target(self._log.root, path, change)
         return objects.copy(wanted, target, newest.size, **{COPY_OF: wanted.s3_version_id or ""}) is not None
+
+    def _wanted(self, state: State, path: str) -> Native | None:
+        """Return the object version that plain readers of a path should get; None where they should get nothing."""
+        newest = state.get(path)
+        location = self._location(newest) if newest is not None and newest.kind == "file" else None
+        return location if isinstance(location, Native) and location.s3_version_id is not None else None
+
+    def _is_wrong(self, state: State, path: str, now: Described | None, wanted: Native | None) -> bool:
+        if now is None:
+            return wanted is not None
+        return not self._is(now, wanted) and self._may_replace(state, path, now)
 
     def _is(self, now: Described, wanted: Native | None) -> bool:
         return wanted is not None and wanted.s3_version_id in (now.s3_version_id, now.metadata.get(COPY_OF))
@@ -114,3 +141,7 @@ class Settler:
 
     def _key(self, path: str) -> str:
         return joined(self._log.root, path)
+
+
+def _version_id(native: Native | None) -> str | None:
+    return native.s3_version_id if native is not None else None

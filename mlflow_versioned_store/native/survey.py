@@ -43,7 +43,7 @@ def survey(backend: Backend, store_id: str, log: Log) -> Survey:
     """
     # First the objects, then the log: what is committed in between is known.
     listed = list(_objects(backend, log.root))
-    committed = set(_committed(log))
+    committed = set(_committed(backend, log))
     unknown = [one for one in listed if (one.key, one.s3_version_id) not in committed]
     now = backend.now()
     looks = [looking_up.submit(_labels, backend, log.root, one) for one in unknown]
@@ -89,12 +89,19 @@ def _objects(backend: Backend, root: str) -> Iterator[ObjectVersion]:
     return (one for one in listed if RESERVED not in one.key.split("/") and place(one.key).root == root)
 
 
-def _committed(log: Log) -> Iterator[tuple[str, str]]:
+def _committed(backend: Backend, log: Log) -> Iterator[tuple[str, str]]:
+    """Yield key and version of every object of the store that a commit names: written by it, or adopted."""
+    above = f"{backend.location}/"
     for commit in log.commits():
         for change in commit.changes:
             for entry in log.entries(change):
+                if not isinstance(entry.at, dict):
+                    continue
+                version = entry.at.get("s3_version_id") or ""
                 if is_native(entry.at):
-                    yield entry.at["native"], entry.at.get("s3_version_id") or ""
+                    yield entry.at["native"], version
+                elif str(entry.at.get("reference", "")).startswith(above):
+                    yield entry.at["reference"].removeprefix(above), version
 
 
 def _labels(backend: Backend, root: str, one: ObjectVersion) -> dict[str, str] | None:

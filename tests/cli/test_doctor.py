@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlflow_versioned_store.cli import main
+from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import create_store
 
@@ -47,6 +48,14 @@ def test_reading_only_is_a_choice(uri: str) -> None:
     document = json.loads(CliRunner().invoke(main, ["doctor", uri, "--read-only", "--json"]).stdout)
     assert document["requests"]["put"] == 0
     assert "create" not in {check["name"] for check in document["checks"]}
+
+
+def test_fixing_is_a_choice_too(uri: str) -> None:
+    """What was put right is said; not with --read-only, which forbids it."""
+    create_store(uri).keep_natively(["**"], Context())
+    told = CliRunner().invoke(main, ["doctor", uri, "--fix"])
+    assert (told.exit_code, "removed 0" in told.stdout) == (0, True)
+    assert CliRunner().invoke(main, ["doctor", uri, "--fix", "--read-only"]).exit_code == 2
 
 
 def test_the_bundle_is_written_beside(uri: str, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_every_command_has_its_place() -> None:
     for name in ("doctor", "info", "stats", "settings", "orphans"):
         assert f"`mvs {name}`" in PAGE
     assert {name for name, _ in COMMANDS} == {"doctor", "stats", "settings", "orphans"}
-    for option in ("--read-only", "--bundle", "--by", "--tracking-uri"):
+    for option in ("--read-only", "--fix", "--bundle", "--by", "--tracking-uri"):
         assert option in PAGE
     assert all(level in PAGE for level in LEVELS)
 
@@ -49,7 +49,7 @@ def test_every_check_is_explained(uri: str) -> None:
     explained = {name.strip() for row in rows for name in row.split(",")}
     told = CliRunner().invoke(main, ["doctor", uri]).stdout.partition("\n\n")[0]
     printed = {re.split(r"\s{2,}", line)[1] for line in told.splitlines()[1:]}
-    assert printed | {"bucket versioning", "lifecycle rules", "quotas"} == explained - {"check"}
+    assert printed | {"bucket versioning", "lifecycle rules", "quotas", "plain objects"} == explained - {"check"}
 
 
 def test_every_setting_is_explained() -> None:

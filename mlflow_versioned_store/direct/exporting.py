@@ -1,8 +1,8 @@
 """Going back: the newest versions as plain objects under their own names, where MLflow alone looks for artifacts.
 
-Nothing is lost by it. An object is replaced or removed only where it is a known version, and its bytes stay: as an older
-object version of its bucket, or in the store, since the object is only a copy. All is looked at before anything is
-written.
+Nothing is lost by it. An object is replaced or removed only where it is a known version, and its bytes stay: as an
+older object version of its bucket, or in the store, since the object is only a copy. All is looked at before anything
+is written.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from mlflow_versioned_store.policies.roles import Action, Grant, Role, below
 _ACTIONS: dict[Action, list[str]] = {
     "read": ["s3:GetObject", "s3:GetObjectVersion"],
     "create": ["s3:AbortMultipartUpload", "s3:PutObject"],
-    "write": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
+    # What is tagged is always a certain version.
+    "write": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
     "hide": ["s3:DeleteObject"],
     "delete": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
 }
@@ -51,6 +52,11 @@ def policy(role: Role, granted: list[Grant], bucket: str, prefix: str, *, minio:
                     "Resource": resources(*grant.patterns),
                 }
             )
+    if any(grant.action == "write" for grant in granted):
+        # Before anything is written it is made sure that nothing is lost by it.
+        statements.append(
+            {"Sid": "SeeVersioning", "Effect": "Allow", "Action": ["s3:GetBucketVersioning"], "Resource": [arn]}
+        )
     if role == "collector":
         statements.append(_deny("KeepHistory", _ACTIONS["delete"], resources(*_NEVER_DELETED)))
     else:

@@ -2,78 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.artifact_root import Item
-from mlflow_versioned_store.backends.opening import open_container
-from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import AccessDenied
-from mlflow_versioned_store.policies import aws
-from mlflow_versioned_store.policies.roles import Role, grants, scope
-from mlflow_versioned_store.settings import change_settings
-from mlflow_versioned_store.store import Store, create_store
-from mlflow_versioned_store.testing.clients import client
-from tests.servers.minio import Minio
-from tests.servers.s3 import S3Server
-
-ONE, TEN = f"1/{'a' * 32}/artifacts", f"10/{'b' * 32}/artifacts"
-CONTEXT = Context()
-LARGE = bytes(range(256)) * 2048
-
-
-class Site:
-    """A store on MinIO with two experiments, each with chunks of its own, and users of any role."""
-
-    def __init__(self, server: Minio, monkeypatch: pytest.MonkeyPatch):
-        self.server = server
-        self.bucket = server.new_bucket()
-        server.client().put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
-        self.uri = f"versioned-s3://{self.bucket}/mlflow"
-        self._monkeypatch = monkeypatch
-        store = create_store(self.uri)
-        change_settings(store.settings_log, {"dedup_scope": "experiment"}, {})
-        for root in (ONE, TEN):
-            self.opened().root(root).upload([Item("d/large", LARGE), Item("small", b"small")], context=CONTEXT)
-
-    def opened(self) -> Store:
-        """Return a client with the credentials of now."""
-        return client(*open_container(self.uri))
-
-    def become(self, role: Role, experiment: str | None = None, *, native: bool = False) -> Any:
-        """Go on as a new user of a role; return their own S3 client."""
-        part = scope(dedup_scope="experiment", experiment=experiment)
-        policy = aws.policy(role, grants(role, part, native=native), self.bucket, "mlflow", minio=True)
-        key, secret = self.server.add_user(f"user-{uuid.uuid4().hex[:8]}", *policy["Statement"])
-        self._monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        self._monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        return self.server.service("s3", aws_access_key_id=key, aws_secret_access_key=secret)
-
-    def keys(self, containing: str) -> list[str]:
-        """Return the keys of objects, as their owner sees them."""
-        return [key for key in self.server.keys(self.bucket) if containing in key]
-
-
-@pytest.fixture
-def site(real_minio: Minio, s3_env: Callable[[S3Server], None], monkeypatch: pytest.MonkeyPatch) -> Site:
-    """The store."""
-    s3_env(real_minio)
-    return Site(real_minio, monkeypatch)
-
-
-def refused(call: Callable[[], object]) -> bool:
-    """Tell whether the server refuses a request for lack of permission."""
-    try:
-        call()
-    except ClientError as error:
-        return str(error.response["Error"]["Code"]) == "AccessDenied"
-    return False
+from mlflow_versioned_store.policies.roles import Role
+from tests.policies.conftest import CONTEXT, LARGE, ONE, TEN, Site, refused
 
 
 @pytest.mark.parametrize("experiment", [None, "1"])
@@ -103,11 +40,53 @@ def test_a_writer_logs_reads_and_takes_nothing_away(
     assert again.read(again.versions("d/large")[1]) == LARGE + b"more"
     assert caplog.records == []
     for key in (site.keys("/packs/")[0], site.keys("/_c/")[0], f"mlflow/{keys.MARKER}"):
-        (version,) = s3_versions(site, key)
+        (version,) = site.object_versions(key)
         assert refused(partial(s3.delete_object, Bucket=site.bucket, Key=key))
         assert refused(partial(s3.delete_object, Bucket=site.bucket, Key=key, VersionId=version))
     assert refused(lambda: s3.put_object(Bucket=site.bucket, Key=f"mlflow/{keys.MARKER}", Body=b"{}"))
     assert refused(lambda: s3.put_object(Bucket=site.bucket, Key="mlflow/1/beside", Body=b""))
+
+
+@pytest.mark.parametrize("experiment", [None, "1"])
+def test_a_native_writer_logs_and_takes_no_version_away(
+    site: Site, experiment: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A writer logs plain objects, in parts and as copies, and deletes them without one warning; no version goes."""
+    site.opened().keep_natively(["data/**"], CONTEXT)
+    s3 = site.become("writer", experiment, native=True)
+    parts = LARGE * 18
+    root = site.opened().root(ONE)
+    for small in (b"first", b"second", b"second"):
+        root.upload([Item("data/small", small), Item("data/large", parts)], context=CONTEXT)
+    site.opened().root(ONE).upload([Item("data/copy", parts)], context=CONTEXT)
+    root.upload([Item("data/gone", b"gone")], context=CONTEXT)
+    assert root.delete("data/gone", context=CONTEXT) == 1
+    again = site.opened().root(ONE)
+    assert [again.read(version) for version in again.versions("data/small")] == [b"first", b"second"]
+    for path, expected in {"data/large": parts, "data/copy": parts, "data/gone": b"gone"}.items():
+        assert [again.read(version) for version in again.versions(path)] == [expected]
+    assert caplog.records == []
+    assert f"mlflow/{ONE}/data/gone" not in site.server.keys(site.bucket)
+    key = f"mlflow/{ONE}/data/small"
+    newest, first = site.object_versions(key)
+    tags = site.server.client().get_object_tagging(Bucket=site.bucket, Key=key, VersionId=first)["TagSet"]
+    assert {"Key": "mvs-version", "Value": "v1"} in tags
+    for version in (newest, first):
+        assert refused(partial(s3.delete_object, Bucket=site.bucket, Key=key, VersionId=version))
+    suspended = {"VersioningConfiguration": {"Status": "Suspended"}}
+    assert refused(lambda: s3.put_bucket_versioning(Bucket=site.bucket, **suspended))
+    assert refused(lambda: s3.list_object_versions(Bucket=site.bucket))
+
+
+def test_a_native_writer_writes_nothing_while_versioning_is_suspended(site: Site) -> None:
+    """A writer may see that the bucket keeps no versions any more, and so overwrites nothing."""
+    site.opened().keep_natively(["data/**"], CONTEXT)
+    suspended = {"VersioningConfiguration": {"Status": "Suspended"}}
+    site.server.client().put_bucket_versioning(Bucket=site.bucket, **suspended)
+    site.become("writer", native=True)
+    with pytest.raises(Unsupported, match="suspended"):
+        site.opened().root(ONE).upload([Item("data/small", b"small")], context=CONTEXT)
+    assert site.object_versions(f"mlflow/{ONE}/data/small") == []
 
 
 @pytest.mark.parametrize("role", ["reader", "writer", "auditor"])
@@ -142,14 +121,8 @@ def test_a_collector_removes_packs_and_keeps_the_log(site: Site) -> None:
     """A collector deletes packs for good, by version, and cannot delete a commit."""
     s3 = site.become("collector")
     pack, commit = site.keys("/packs/")[0], site.keys("/_c/")[0]
-    (version,) = s3_versions(site, pack)
+    (version,) = site.object_versions(pack)
     s3.delete_object(Bucket=site.bucket, Key=pack, VersionId=version)
-    assert s3_versions(site, pack) == []
+    assert site.object_versions(pack) == []
     assert refused(lambda: s3.delete_object(Bucket=site.bucket, Key=commit))
     assert refused(lambda: s3.delete_object(Bucket=site.bucket, Key=f"mlflow/{keys.MARKER}"))
-
-
-def s3_versions(site: Site, key: str) -> list[str]:
-    """Return the object versions of a key, as their owner sees them."""
-    listed = site.server.client().list_object_versions(Bucket=site.bucket, Prefix=key)
-    return [one["VersionId"] for one in listed.get("Versions", [])]

@@ -128,6 +128,15 @@ def test_aws_denies_deleting_versions(role: Role, minio: bool) -> None:
     assert denied["KeepObjects"]["Resource"] == ["arn:aws:s3:::bucket/mlflow/_mvs/*"]
 
 
+def test_aws_lets_a_native_writer_see_versioning_and_tag() -> None:
+    """Who writes over plain objects has to see that the bucket keeps versions, and tags a version, not the newest."""
+    assert statements("writer", minio=False)["SeeVersioning"]["Action"] == ["s3:GetBucketVersioning"]
+    assert "s3:PutObjectVersionTagging" in statements("writer", minio=False)["WriteNatives"]["Action"]
+    assert "SeeVersioning" not in statements("reader", minio=False)
+    packed = aws.policy("writer", grants("writer", WHOLE, native=False), "bucket", "mlflow", minio=False)
+    assert "SeeVersioning" not in {statement["Sid"] for statement in packed["Statement"]}
+
+
 def test_azure_adds_and_never_writes_below_ours() -> None:
     """A writer's condition allows "add" for packs and commits, and "write" only where native objects are."""
     part = scope(dedup_scope="experiment", experiment="1")

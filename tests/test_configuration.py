@@ -11,7 +11,10 @@ import mlflow_versioned_store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "configuration.md"
-VARIABLE = r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP|GIT)_[A-Z0-9_]*[A-Z0-9]|STORAGE_EMULATOR_HOST|[A-Z]+_PROXY"
+VARIABLE = (
+    r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP|GIT)_[A-Z0-9_]*[A-Z0-9]|STORAGE_EMULATOR_HOST|[A-Z]+_PROXY"
+    r"|NO_COLOR|XDG_CACHE_HOME|LOCALAPPDATA"
+)
 
 
 def _named_in_code() -> set[str]:
@@ -32,7 +35,7 @@ def test_every_variable_is_on_the_page() -> None:
 def _set_in_tests() -> set[str]:
     pages = (Path(__file__), REPOSITORY / "tests" / "conftest.py")
     sources = (path.read_text() for path in (REPOSITORY / "tests").rglob("*.py") if path not in pages)
-    return set(re.findall(rf"""["'`]({VARIABLE})(?:["'`]|=)""", "\n".join(sources)))
+    return set(re.findall(rf"""\b({VARIABLE})(?:["'`]|=)""", "\n".join(sources)))
 
 
 def test_every_variable_on_the_page_has_a_test() -> None:

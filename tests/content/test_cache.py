@@ -297,6 +297,9 @@ def test_the_place_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert default().folder is None
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", "/local/ann")
+    assert default().folder == "/local/ann/mlflow-versioned-store"
 
 
 def hammer(folder: str, seed: int, reads: int) -> None:

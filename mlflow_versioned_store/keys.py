@@ -88,11 +88,14 @@ def commit_number(key: str) -> int | None:
     return number if 1 <= number <= COMMIT_NUMBER_MAX else None
 
 
-def root_of_commit(key: str) -> str | None:
-    """Return the artifact root whose log has the commit at `key`; None for another key, or a name that was hashed."""
+def log_of_commit(key: str) -> str | None:
+    """Return the folder of the artifact root's log that has the commit at `key`; None for another key."""
     folder, found, _ = key.rpartition("/_c/")
-    if not found or not folder.startswith(f"{LOGS}/") or commit_number(key) is None:
-        return None
+    return folder if found and folder.startswith(f"{LOGS}/") and commit_number(key) is not None else None
+
+
+def root_of_log(folder: str) -> str | None:
+    """Return the artifact root whose log is in `folder`, or None where only the hash of a name was kept."""
     encoded = folder.removeprefix(f"{LOGS}/")
     if encoded == "_root":
         return ""

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -27,7 +27,9 @@ from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import Unsupported, VersionedStoreError
 from mlflow_versioned_store.finding import Found
+from mlflow_versioned_store.history.commits import root_at
 from mlflow_versioned_store.history.log import Log
+from mlflow_versioned_store.history.sealed import digest_named
 from mlflow_versioned_store.marker import Marker, check_features
 from mlflow_versioned_store.native.patterns import compiled
 from mlflow_versioned_store.native.undeleting import Undeleted, undelete
@@ -208,15 +210,27 @@ class Store:
     def roots_below(self, path: str) -> list[str]:
         """Return the names of the artifact roots at or below a path that have a history, sorted.
 
-        One listing for each folder above the roots.
+        One request a thousand objects of their logs.
         """
-        return sorted(self._roots_in(_folder_of(path), path))
+        logs = {keys.log_of_commit(info.key) for info in self._backend.list(_folder_of(path))}
+        return sorted(self.root_of_log(log) for log in logs if log is not None)
+
+    def root_of_log(self, folder: str) -> str:
+        """Return the name of the artifact root whose log is in a folder. No request, or one for a very long name.
+
+        Raises:
+            Damaged: The name is not in the key, and the first commit does not tell it.
+        """
+        return root_at(self._backend, folder, digest_named(self._marker.digest))
 
     def folders(self, path: str) -> list[str]:
-        """Return the names directly below a path that lead to artifact roots with a history, sorted. One listing."""
-        components = [key.rpartition("/")[2] for key in self._backend.folders(_folder_of(path))]
-        names = [keys.decode_component(component) for component in components if not component.startswith("_")]
-        return sorted(name for name in names if name is not None)
+        """Return the names directly below a path that lead to artifact roots with a history, sorted. One listing.
+
+        Two requests more for each very long name.
+        """
+        folders = self._backend.folders(_folder_of(path))
+        found = (self._folder_name(key) for key in folders if not key.rpartition("/")[2].startswith("_"))
+        return sorted(name for name in found if name is not None)
 
     def domain(self, artifact_root: str, settings: Settings | None = None) -> Domain:
         """Return the deduplication domain that uploads to an artifact root use.
@@ -271,15 +285,15 @@ class Store:
     def _log_of(self, name: str) -> Log:
         return Log(self._backend, keys.log(name), root=name, digest=self._marker.digest)
 
-    def _roots_in(self, folder: str, path: str) -> Iterator[str]:
-        for key in self._backend.folders(folder):
-            component = key.rpartition("/")[2]
-            if component == "_c":
-                yield path
-            elif component == "_root" and not path:
-                yield ""
-            elif not component.startswith("_") and (name := keys.decode_component(component)) is not None:
-                yield from self._roots_in(f"{folder}/{component}", f"{path}/{name}" if path else name)
+    def _folder_name(self, folder: str) -> str | None:
+        """Return the name of a folder of logs; None where only its hash is known, and no log is left to tell it."""
+        name = keys.decode_component(folder.rpartition("/")[2])
+        if name is None:
+            logs = (keys.log_of_commit(info.key) for info in self._backend.list(folder))
+            log = next((log for log in logs if log is not None), None)
+            depth = folder.count("/") - keys.LOGS.count("/") - 1
+            return None if log is None else self.root_of_log(log).split("/")[depth]
+        return name
 
 
 def _folder_of(path: str) -> str:

@@ -141,12 +141,12 @@ def test_a_key_tells_what_is_kept_there(key: str, kind: str) -> None:
 def test_a_commit_tells_its_root(root: str) -> None:
     """The root is read off the key of a commit, and off no other key."""
     log = keys.log(root)
-    assert keys.root_of_commit(keys.commit(log, 7)) == root
-    assert keys.root_of_commit(keys.checkpoint(log, 7, DIGEST)) is None
-    assert keys.root_of_commit(f"{log}/_c/readme") is None
-    assert keys.root_of_commit(keys.commit(keys.SETTINGS_LOG, 7)) is None
+    assert keys.log_of_commit(keys.commit(log, 7)) == log
+    assert keys.root_of_log(log) == root
+    for other in (keys.checkpoint(log, 7, DIGEST), f"{log}/_c/readme", keys.commit(keys.SETTINGS_LOG, 7)):
+        assert keys.log_of_commit(other) is None
 
 
 def test_a_hashed_name_is_not_guessed() -> None:
     """Where only the hash of a name is in the key, the root is not told."""
-    assert keys.root_of_commit(keys.commit(keys.log("a" * 300), 1)) is None
+    assert keys.root_of_log(keys.log("a" * 300)) is None

@@ -19,9 +19,17 @@ from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, It
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.catalog.inventory import take_inventory
 from mlflow_versioned_store.content.clock import elapsed
 from mlflow_versioned_store.context import Context
-from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed, SourceChanged, Unavailable, Unsupported
+from mlflow_versioned_store.errors import (
+    Damaged,
+    InvalidInput,
+    LocalStorageFailed,
+    SourceChanged,
+    Unavailable,
+    Unsupported,
+)
 from mlflow_versioned_store.settings import PLAIN, Settings, change_settings
 from mlflow_versioned_store.store import Store, open_store
 from mlflow_versioned_store.testing import invariants
@@ -100,6 +108,19 @@ def test_roots_below_a_path(store: Store) -> None:
     assert store.roots_below("1") == sorted([ROOT, NEIGHBOUR, f"1/models/m-{RUN}/artifacts"])
     assert store.roots_below(ROOT) == [ROOT]
     assert store.roots_below("3") == []
+
+
+def test_a_root_whose_name_is_too_long_for_a_key_is_listed_by_name(store: Store) -> None:
+    """Its key has a hash in place of the name; its commits tell it, and whoever lists folders sees it too."""
+    long = f"team/{'ü' * 100}/{RUN}/artifacts"
+    upload(store, b"x", long)
+    assert store.roots_below("") == store.roots_below(long.removesuffix("/artifacts")) == [long]
+    assert (store.folders("team"), store.folders("team/" + "ü" * 100)) == (["ü" * 100], [RUN])
+    assert take_inventory(store).newest_root == long
+    upload(store, b"x", ROOT)
+    store.backend.put(keys.commit(keys.log(long), 1), store.backend.get(keys.commit(keys.log(ROOT), 1)).data)
+    with pytest.raises(Damaged, match="elsewhere"):
+        store.roots_below("")
 
 
 def test_what_is_uploaded_can_be_read(root: ArtifactRoot, tmp_path: Path) -> None:

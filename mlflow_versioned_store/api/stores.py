@@ -90,7 +90,7 @@ class Store:
     def roots(self, below: str = "") -> list[str]:
         """Return the names of the artifact roots at or below a path that have a history, sorted.
 
-        Costs one listing for each folder above the roots.
+        One request a thousand objects of their logs.
 
         Raises:
             InvalidInput: The path is not valid.

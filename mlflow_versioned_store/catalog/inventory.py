@@ -74,16 +74,6 @@ def take_inventory(store: Store) -> Inventory:
     return found
 
 
-def find_roots(store: Store, below: str = "") -> list[str]:
-    """Return the artifact roots at or below a path of the store, sorted.
-
-    One request a thousand objects of their logs, where `Store.roots_below` lists each folder: better for many roots.
-    """
-    folder = f"{keys.LOGS}/{keys.encode_path(below)}" if below else keys.LOGS
-    roots = {keys.root_of_commit(info.key) for info in store.backend.list(folder)}
-    return sorted(root for root in roots if root is not None)
-
-
 def open_log(store: Store, root: str) -> Log:
     """Return the log of an artifact root, which is forgotten with everything read of it when it is let go of."""
     return Log(store.backend, keys.log(root), root=root, digest=store.marker.digest)
@@ -91,17 +81,17 @@ def open_log(store: Store, root: str) -> Log:
 
 def _list_objects(store: Store) -> Inventory:
     kinds: dict[str, Kind] = {}
-    roots: set[str] = set()
+    logs: set[str] = set()
     newest: tuple[datetime, str] | None = None
     for info in store.backend.list(""):
         kind = kinds.setdefault(keys.kind(info.key), Kind())
         kind.objects += 1
         kind.size += info.size
-        if (root := keys.root_of_commit(info.key)) is not None:
-            roots.add(root)
-            newest = max(newest or (info.modified, root), (info.modified, root))
+        if (log := keys.log_of_commit(info.key)) is not None:
+            logs.add(log)
+            newest = max(newest or (info.modified, log), (info.modified, log))
     time, where = newest or (None, None)
-    return Inventory(kinds, sorted(roots), time, where)
+    return Inventory(kinds, sorted(map(store.root_of_log, logs)), time, where and store.root_of_log(where))
 
 
 def _logged(store: Store, root: str) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple, TypeAlias
 
-from mlflow_versioned_store.catalog.inventory import ROOTS_AT_ONCE, find_roots, open_log
+from mlflow_versioned_store.catalog.inventory import ROOTS_AT_ONCE, open_log
 from mlflow_versioned_store.catalog.ledger import Group, Ledger, Run
 from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.locations import (
@@ -66,7 +66,7 @@ def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     leanings = _Leanings(store.reader.directories, spaces)
     ledger = Ledger(leanings.bases)
     depth = LEVELS.index(by) + 1
-    roots = sorted(find_roots(store, below), key=lambda root: (experiment_of(root), root))
+    roots = sorted(store.roots_below(below), key=lambda root: (experiment_of(root), root))
     with ThreadPoolExecutor(ROOTS_AT_ONCE, thread_name_prefix="mvs-usage") as pool:
         read = in_order(lambda root: pool.submit(_Holdings, store, spaces, root), roots)
         for root, holdings in zip(roots, read, strict=True):

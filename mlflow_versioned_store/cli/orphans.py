@@ -22,13 +22,12 @@ def command(uri: str, tracking_uri: str | None) -> None:
     Lists roots whose owner MLflow does not know, has deleted, or keeps elsewhere, and runs and models without a root
     here. Where a tracking server keeps artifacts for its clients, URI is its --artifacts-destination. Only reads.
     """
-    from mlflow_versioned_store.catalog.inventory import find_roots
     from mlflow_versioned_store.catalog.orphans import compare, owner_of, placing
     from mlflow_versioned_store.mlflow_plugin.tracking import owners
     from mlflow_versioned_store.store import open_store
 
     store, inside = open_store(uri)
-    roots = find_roots(store, inside)
+    roots = store.roots_below(inside)
     traces = any(owner_of(root)[0] == "trace" for root in roots if root)
     found = compare(roots, owners(tracking_uri, traces=traces), placing(uri))
     output.show(

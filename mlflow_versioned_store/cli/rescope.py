@@ -24,7 +24,6 @@ def command(uri: str, dry_run: bool) -> None:
     interrupted. The bytes at the old place stay until they are collected.
     """
     import mlflow_versioned_store as mvs
-    from mlflow_versioned_store.catalog.inventory import find_roots
     from mlflow_versioned_store.content.wanted import ignore
     from mlflow_versioned_store.context import here
     from mlflow_versioned_store.policies.rescoping import rescope
@@ -36,7 +35,7 @@ def command(uri: str, dry_run: bool) -> None:
         change_settings(store.settings_log, {"dedup_scope": "experiment"}, here("").who())
     with transfer("Moving versions", None) as progress:
         on_bytes = progress.add if progress else ignore
-        done = rescope(store, find_roots(store), settings, move=not dry_run, on_bytes=on_bytes)
+        done = rescope(store, store.roots_below(""), settings, move=not dry_run, on_bytes=on_bytes)
     document = {
         "uri": f"versioned-{store.location}",
         "dry_run": dry_run,

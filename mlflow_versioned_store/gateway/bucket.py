@@ -9,7 +9,6 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from mlflow_versioned_store import keys
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.gateway.failures import invalid
 from mlflow_versioned_store.gateway.listing import (
@@ -23,7 +22,7 @@ from mlflow_versioned_store.gateway.listing import (
     has_passed,
 )
 from mlflow_versioned_store.history.versions import Version
-from mlflow_versioned_store.roots import Place, clean_path, place
+from mlflow_versioned_store.roots import Place, clean_path, joined, place
 from mlflow_versioned_store.store import ArtifactRoot, Store
 
 # What S3 calls a version that was made before there were any.
@@ -169,10 +168,7 @@ class Bucket:
 
     def _prefixes_of_roots(self, folder: str) -> list[str]:
         """Return the prefixes one level below a folder that lead to artifact roots. One listing."""
-        log_folder = f"{keys.LOGS}/{keys.encode_path(folder)}" if folder else keys.LOGS
-        components = [key.rpartition("/")[2] for key in self._store.backend.folders(log_folder)]
-        names = [keys.decode_component(component) for component in components if not component.startswith("_")]
-        return sorted(f"{folder}/{name}/" if folder else f"{name}/" for name in names if name is not None)
+        return sorted(f"{joined(folder, name)}/" for name in self._store.folders(folder))
 
 
 def _is_path(text: str) -> bool:

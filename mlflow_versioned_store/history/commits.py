@@ -198,6 +198,29 @@ class Commits:
         return entries
 
 
+def root_at(backend: Backend, folder: str, digest: Digest) -> str:
+    """Return the artifact root whose log is in `folder`: where the key has no name, its first commit tells it.
+
+    At most one request.
+
+    Raises:
+        ObjectMissing: There is no first commit.
+        Damaged: It is not one of that log.
+    """
+    root = keys.root_of_log(folder)
+    if root is not None:
+        return root
+    key = keys.commit(folder, 1)
+    try:
+        data = backend.get(key, stop=_OBJECT_BYTES_MAX).data
+    except NotFound as missing:
+        raise ObjectMissing(f"The log {folder} has no first commit. Restore {key} from a copy.", key=key) from missing
+    root = decode_commit(data, digest, key)[0].root
+    if keys.log(root) != folder:
+        raise Damaged(f"{key} holds a commit of {root!r}, whose log is elsewhere. Restore the right object.", key=key)
+    return root
+
+
 def effective_time(time: int, written: datetime) -> int:
     """Return the time that counts for a commit, in milliseconds since 1970 UTC.
 

@@ -7,7 +7,7 @@ import pytest
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.backends.memory import open_memory
-from mlflow_versioned_store.catalog.inventory import find_roots, take_inventory
+from mlflow_versioned_store.catalog.inventory import take_inventory
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import Store
@@ -37,7 +37,7 @@ def test_every_object_is_counted_once(store: Store) -> None:
     assert found.kinds["packs"].size >= 5 * 200_000
     assert found.kinds["commits"].objects == 6
     assert found.roots == sorted(ROOTS)
-    commits = [info for info in listed if keys.root_of_commit(info.key) is not None]
+    commits = [info for info in listed if keys.log_of_commit(info.key) is not None]
     assert found.newest == max(info.modified for info in commits)
 
 
@@ -56,11 +56,3 @@ def test_an_empty_store_saves_nothing() -> None:
     found = take_inventory(new_store(open_memory("empty")))
     assert (found.roots, found.newest, found.savings) == ([], None, None)
     assert set(found.kinds) == {"marker"}
-
-
-def test_roots_are_found_below_a_path(store: Store) -> None:
-    """Roots below a path, the path itself among them."""
-    assert find_roots(store) == sorted(ROOTS)
-    assert find_roots(store, "1") == ROOTS[:2]
-    assert find_roots(store, ROOTS[1]) == ROOTS[1:2]
-    assert find_roots(store, "3") == []

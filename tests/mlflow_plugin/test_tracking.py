@@ -7,7 +7,6 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from mlflow_versioned_store.catalog.inventory import find_roots
 from mlflow_versioned_store.catalog.orphans import Owner, compare, placing
 from mlflow_versioned_store.errors import Unavailable
 from mlflow_versioned_store.mlflow_plugin import tracking as tracking_module
@@ -57,7 +56,7 @@ def test_a_store_is_compared_with_its_tracking_database(tracking: Tracking, loca
     for run in (kept, trashed, gone):
         tracking.client.log_text(run, "text", "a.txt")
     tracking.client.delete_run(trashed)
-    names = [name.replace(gone, "f" * 32) for name in find_roots(create_store(location))]
+    names = [name.replace(gone, "f" * 32) for name in create_store(location).roots_below("")]
     found = compare(names, owners(tracking.uri, traces=False), placing(location))
     assert found.owned == 1
     assert {(orphan.id, orphan.reason) for orphan in found.orphans} == {(trashed, "deleted"), ("f" * 32, "unknown")}

@@ -122,7 +122,7 @@ class _Handles:
     def adapted(self, answer: Answer, _: Stores) -> Stores | None:
         """Return handles with which the refused request may succeed; the server did nothing but refuse it."""
         credentials = self.config.credentials
-        if self.checksum and _refuses_checksum(answer):
+        if self.checksum and refuses_checksum(answer):
             self.checksum = False
         elif answer.code in _EXPIRED and credentials is not None and credentials.renewable:
             credentials.forget()
@@ -172,7 +172,8 @@ class _Handles:
         )
 
 
-def _refuses_checksum(answer: Answer) -> bool:
+def refuses_checksum(answer: Answer) -> bool:
+    """Tell whether a server refused a request because it does not know CRC64NVME."""
     # Servers that do not know the algorithm complain so; who found other bytes than were sent has other codes.
     return answer.status in (400, 501) and answer.code in _CHECKSUM_REFUSALS and "checksum" in answer.text.lower()
 

@@ -20,7 +20,7 @@ from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.objects import Stores
 from mlflow_versioned_store.backends.objects import answer_of as obstore_answer_of
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
-from mlflow_versioned_store.backends.s3 import bulk_stores
+from mlflow_versioned_store.backends.s3 import bulk_stores, refuses_checksum
 from mlflow_versioned_store.backends.s3_config import S3Config
 from mlflow_versioned_store.errors import AccessDenied, NotFound, Unsupported, VersionedStoreError
 
@@ -96,6 +96,35 @@ class Sender(Protocol):
         """Run `work`."""
 
 
+class _ChecksumRefusedError(Exception):
+    """The server does not know CRC64NVME; nothing was written."""
+
+
+class _Begun(Iterator[bytes]):
+    """Parts, of which the first can be had again: as many as are on their way before the first of them has arrived."""
+
+    def __init__(self, parts: Iterable[bytes], ahead: int):
+        self._parts = iter(parts)
+        self._first: list[bytes] = []
+        self._ahead = ahead
+        self.is_under_way = False
+
+    def __next__(self) -> bytes:
+        part = next(self._parts)
+        self.is_under_way = self.is_under_way or len(self._first) > self._ahead
+        if self.is_under_way:
+            self._first.clear()
+        else:
+            self._first.append(part)
+        return part
+
+    def again(self) -> Iterator[bytes]:
+        """Yield all parts from the first on, while not more than those were asked for."""
+        while self._first:
+            yield self._first.pop(0)
+        yield from self._parts
+
+
 class S3Versions:
     """A store in an S3 bucket that keeps object versions.
 
@@ -115,6 +144,7 @@ class S3Versions:
         self._upload = config.upload
         self._read = self._where | config.upload.boto3_read()
         self._kept = False
+        self._knows_crc64nvme = True
         self._list = self._where | ({"RequestPayer": "requester"} if config.upload.text("RequestPayer") else {})
 
     def put(self, key: str, data: bytes, labels: Labels) -> str:
@@ -138,16 +168,21 @@ class S3Versions:
             key: The key.
             parts: Its bytes.
             labels: What goes with it.
-            sender: Sends parts, where obstore cannot.
+            sender: Sends parts, where obstore cannot, or the server does not know its checksums.
             part_bytes: The bytes of each part but the last, at least 5 MiB.
             ahead: How many parts are on their way at once.
 
         Raises:
             Unsupported: The bucket keeps no versions.
         """
-        stores = bulk_stores(self._bucket, self._config, retries=_ATTEMPTS - 1)
+        stores = bulk_stores(self._bucket, self._config, retries=_ATTEMPTS - 1) if self._knows_crc64nvme else None
         if stores is not None:
-            return self._put_bulk(stores, key, parts, labels, part_bytes, ahead)
+            begun = _Begun(parts, ahead)
+            try:
+                return self._put_bulk(stores, key, begun, labels, part_bytes, ahead)
+            except _ChecksumRefusedError:
+                self._knows_crc64nvme = False
+                parts = begun.again()
 
         def send(upload: dict[str, str], number: int, data: bytes) -> dict[str, Any]:
             digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
@@ -332,9 +367,7 @@ class S3Versions:
     def _location(self) -> str:
         return f"s3://{self._bucket}"
 
-    def _put_bulk(
-        self, stores: Stores, key: str, parts: Iterable[bytes], labels: Labels, part_bytes: int, ahead: int
-    ) -> str:
+    def _put_bulk(self, stores: Stores, key: str, parts: _Begun, labels: Labels, part_bytes: int, ahead: int) -> str:
         """Write an object through obstore, which checks CRC64NVME, at a third of boto3's cost."""
         import obstore
 
@@ -345,7 +378,7 @@ class S3Versions:
             written = obstore.put(
                 stores.write_bulk,
                 request.key,
-                iter(parts),
+                parts,
                 use_multipart=True,
                 chunk_size=part_bytes,
                 max_concurrency=ahead,
@@ -353,7 +386,10 @@ class S3Versions:
                 tags=dict(stores.tags) or None,
             )
         except Exception as error:
-            raise error_for(obstore_answer_of(error), request) from error
+            answer = obstore_answer_of(error)
+            if refuses_checksum(answer) and not parts.is_under_way:
+                raise _ChecksumRefusedError from error
+            raise error_for(answer, request) from error
         return self._version_of(key, {"VersionId": written["version"]})
 
     def _multipart(

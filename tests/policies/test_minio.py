@@ -8,7 +8,7 @@ import pytest
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.artifact_root import Item
-from mlflow_versioned_store.errors import AccessDenied
+from mlflow_versioned_store.errors import AccessDenied, Unsupported
 from mlflow_versioned_store.policies.roles import Role
 from tests.policies.conftest import CONTEXT, LARGE, ONE, TEN, Site, refused
 

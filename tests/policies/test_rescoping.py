@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -14,12 +16,18 @@ from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.content.locations import decode_content
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.errors import AccessDenied, InvalidInput
 from mlflow_versioned_store.policies import rescoping
 from mlflow_versioned_store.policies.rescoping import Rescoped, rescope
+from mlflow_versioned_store.policies.roles import scope
 from mlflow_versioned_store.settings import Settings, change_settings
 from mlflow_versioned_store.store import Store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
+from tests.policies.conftest import LARGE, TEN, Site, refused
+from tests.policies.conftest import ONE as SITE_ONE
+from tests.servers.minio import Minio
+from tests.servers.s3 import S3Server
 
 ONE, TWO = f"1/{'a' * 32}/artifacts", f"2/{'b' * 32}/artifacts"
 CONTEXT = Context()
@@ -105,3 +113,28 @@ def test_it_goes_on_where_it_was_interrupted(backend: Backend, monkeypatch: pyte
         rescope(store, store.roots_below(""), SETTINGS, move=True, on_bytes=interrupts)
     assert moved(client(backend)).versions == 1
     assert moved(client(backend)) == Rescoped(0, 0, 0)
+
+
+def test_afterwards_permissions_on_prefixes_isolate_bytes(
+    real_minio: Minio, s3_env: Callable[[S3Server], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of one experiment reads all of it, versions from before too, and no name or byte of another one."""
+    s3_env(real_minio)
+    site = Site(real_minio, monkeypatch, dedup_scope="store")
+    root = site.opened().root(SITE_ONE)
+    root.upload([Item("d/large", LARGE + b"more")], context=CONTEXT)
+    with pytest.raises(InvalidInput, match="rescope"):
+        scope(dedup_scope="store", experiment="1")
+    change_settings(site.opened().settings_log, {"dedup_scope": "experiment"}, {})
+    store = site.opened()
+    rescope(store, store.roots_below(""), SETTINGS, move=True, on_bytes=ignore)
+    s3 = site.become("reader", "1")
+    root = site.opened().root(SITE_ONE)
+    first, second = root.versions("d/large")
+    small = root.versions("small")[0]
+    assert [root.read(version) for version in (first, second, small)] == [LARGE, LARGE + b"more", b"small"]
+    with pytest.raises(AccessDenied):
+        site.opened().root(TEN).walk()
+    foreign = [key for key in site.keys("/packs/") if "experiment-1/" not in key]
+    assert any("experiment-10/" in key for key in foreign)
+    assert all(refused(partial(s3.get_object, Bucket=site.bucket, Key=key)) for key in foreign)

@@ -11,6 +11,7 @@ from benchmarks.data import MIB, PARQUET_ROWS, RANDOM_BYTES, SERVER_FILES, TABLE
 GIB = 1024 * MIB
 MEMORY_MAX = 350 * MIB
 BOTH = ("stock", "ours")
+ADOPTED_OBJECTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,11 @@ def _commands(_: Data) -> list[Step]:
     ]
 
 
+def _adopting(_: Data) -> list[Step]:
+    order = {"count": ADOPTED_OBJECTS}
+    return [Step(None, "put_plain", order), Step("adopt-objects", "adopt_all", order)]
+
+
 def _diff(inputs: Data) -> list[Step]:
     order = {"path": str(inputs.tables()), "changed": TABLE_ROWS // 100}
     return [Step("diff-tables", "compare_tables", order)]
@@ -304,6 +310,8 @@ LINES = (
     Line("read-column", "one of 16 columns of a 1 GiB Parquet file, by pyarrow", 1 / 1.3, sent=1.3),
     Line("read-whole", "all of it by `open().read()`", 0.8, memory=1.4 * GIB),
     Line("read-on", "… by `read(1 MiB)` after `read(1 MiB)`", 0.8),
+    # What is listed is not asked for one by one.
+    Line("adopt-objects", "adoption of 100,000 objects of 1,000 runs, unhashed", seconds=600, requests=10_000),
     Line("mvs-help", "`mvs --help`, a process from start to end", seconds=0.25, requests=0),
     Line("mvs-ls", "`mvs ls` of 100,000 files that 100,000 commits logged", seconds=1.5, requests=6),
     Line("mvs-versions", "… `mvs versions` of one of them", seconds=1.5, requests=6),
@@ -369,6 +377,7 @@ SCENARIOS = (
         sides=("ours",),
         by_request=True,
     ),
+    Scenario("adopting", ("adopt-objects",), _adopting, sides=("ours",), by_request=True),
     Scenario("diff", ("diff-tables",), _diff, by_request=True),
     Scenario("memory-file", ("memory-file-up", "memory-file-down"), _memory_file, by_request=True),
     Scenario("memory-threads", ("memory-threads-up", "memory-threads-down"), _memory_threads, by_request=True),

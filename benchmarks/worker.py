@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands, data, diffs, gateway, reading
+from benchmarks import adoption, commands, data, diffs, gateway, reading
 from benchmarks.memory import Peak
 from benchmarks.order import READY, SECONDS_MAX
 
@@ -244,6 +244,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     **reading.OPERATIONS,
     **diffs.OPERATIONS,
     **commands.OPERATIONS,
+    **adoption.OPERATIONS,
     **gateway.OPERATIONS,
 }
 

@@ -56,17 +56,6 @@ def artifact_location(uri: str) -> str:
     return location
 
 
-def run_location(run_id: str) -> str:
-    """Return the location of a run's artifacts.
-
-    Raises:
-        NotFound: MLflow knows no such run.
-        InvalidInput: Only the tracking server can reach its artifacts.
-        AccessDenied, Unavailable: MLflow could not be asked.
-    """
-    return artifact_location(f"runs:/{run_id}")
-
-
 def _run_location(uri: str) -> str:
     run_id, _, path = uri.removeprefix("runs:").strip("/").partition("/")
     return joined(get_artifact_uri(run_id), path)  # type: ignore[no-untyped-call]

@@ -344,20 +344,24 @@ class ArtifactRoot:
         """Yield the commits of this root, newest first, back to commit `oldest`; see `Log.commits`."""
         return self._log.commits(oldest=oldest)
 
-    def download(self, wanted: Sequence[tuple[Version, str]], *, progress: Progress | None = None) -> None:
+    def download(
+        self, wanted: Sequence[tuple[Version, str]], *, replace: bool = True, progress: Progress | None = None
+    ) -> None:
         """Read versions into local files, planned as a whole; each appears when it is complete and checked.
 
         Args:
             wanted: Versions of this root, and absolute local paths whose folders exist.
+            replace: Whether files that have the names by then are replaced.
             progress: Is told of the bytes that came.
 
         Raises:
             Damaged, ObjectMissing: Stored bytes are not what was committed.
+            Conflict: A file has one of the names, and is not to be replaced.
             LocalStorageFailed: A file cannot be written.
             VersionedStoreError: The store could not be read.
         """
         count = progress.add if progress else ignore
-        self._reading.read([(version, FileSink(path)) for version, path in wanted], count)
+        self._reading.read([(version, FileSink(path, replace=replace)) for version, path in wanted], count)
 
     def read(self, version: Version, start: int = 0, stop: int | None = None) -> bytes:
         """Return the bytes [start, stop) of a version; only what is needed is fetched.
@@ -388,6 +392,14 @@ class ArtifactRoot:
         starts = accumulate(map(len, buffers), initial=start)
         parts = Parts(list(zip(starts, buffers, strict=False)), at_once=max(1, sum(map(len, buffers))))
         self._reading.read_parts(version, parts)
+
+    def seams(self, version: Version) -> list[int]:
+        """Return where reading a version is best parted: at each of these bytes what one object holds of it ends.
+
+        At most one request.
+        """
+        packed = self._reading.packed(version)
+        return list(accumulate(extent.raw for extent in packed.location.extents)) if packed else []
 
     def location(self, version: Version) -> locations.Location:
         """Return where the bytes of a version are. At most one request.

@@ -46,7 +46,8 @@ def _write(
         local.check(wanted)
         for path in folders:
             local.directory(path)
-        root.download([(version, local.file(path)) for path, version in missing.items()], progress=progress)
+        targets = [(version, local.file(path)) for path, version in missing.items()]
+        root.download(targets, replace=force, progress=progress)
 
 
 def _check_free(folder: Path, missing: Iterable[str], *, force: bool) -> None:

@@ -9,7 +9,7 @@ import secrets
 from typing import Protocol
 
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.errors import LocalStorageFailed
+from mlflow_versioned_store.errors import Conflict, LocalStorageFailed
 
 PART_SUFFIX = ".mvs-part"
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -33,10 +33,12 @@ class FileSink:
 
     Args:
         path: The absolute local path; its folder exists.
+        replace: Whether a file that has the name by then is replaced.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, *, replace: bool = True):
         self._path = path
+        self._replace = replace
         folder, name = os.path.split(path)
         # A long name leaves no room for a suffix; the random part alone tells temporary files apart.
         self._part = os.path.join(folder, f"{name[:100]}.{secrets.token_hex(4)}{PART_SUFFIX}")
@@ -60,12 +62,14 @@ class FileSink:
         """Give the file its name; an `empty` one is made first.
 
         Raises:
+            Conflict: A file has the name, and is not to be replaced.
             LocalStorageFailed: It cannot be renamed.
         """
         if empty:
             self.write(0, b"")
         try:
-            os.replace(self._part, self._path)
+            if self._replace or not self._linked():
+                os.replace(self._part, self._path)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -73,6 +77,21 @@ class FileSink:
         """Remove the temporary file."""
         with contextlib.suppress(OSError):
             os.unlink(self._part)
+
+    def _linked(self) -> bool:
+        """Give the file its name unless another one has it; return False where that cannot be done in one step."""
+        try:
+            os.link(self._part, self._path)
+        except OSError as error:
+            if os.path.lexists(self._path):
+                raise Conflict(
+                    f"{self._path} was made by somebody else meanwhile and stays as it is. Choose another destination, "
+                    "or force the download to replace it.",
+                    key=self._path,
+                ) from error
+            return False
+        os.unlink(self._part)
+        return True
 
     def _failed(self, error: OSError) -> LocalStorageFailed:
         advice = "Free some space and download again." if error.errno == errno.ENOSPC else "Check the folder."

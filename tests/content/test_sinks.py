@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.content.sinks import PART_SUFFIX, FileSink, MemorySink
-from mlflow_versioned_store.errors import LocalStorageFailed
+from mlflow_versioned_store.errors import Conflict, LocalStorageFailed
 
 
 def test_a_file_appears_when_it_is_finished(tmp_path: Path) -> None:
@@ -55,6 +55,28 @@ def test_two_downloads_of_one_file_do_not_meet(tmp_path: Path) -> None:
     other.finish()
     assert (tmp_path / "file").read_bytes() == b"other"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_meanwhile_stays_where_it_is_not_to_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Whoever is first keeps the name, also where the file system has no hard links; else it is given as usual."""
+    if not links:
+        monkeypatch.setattr(os, "link", _no_link)
+    first, second = (FileSink(str(tmp_path / "file"), replace=False) for _ in range(2))
+    first.write(0, b"first")
+    second.write(0, b"second")
+    first.finish()
+    with pytest.raises(Conflict, match="file was made by somebody else"):
+        second.finish()
+    second.abandon()
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def _no_link(*_: str) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "ü" * 127], ids=["ascii", "two bytes a letter"])

@@ -99,10 +99,10 @@ class Cache:
     """
 
     def __init__(self, folder: str | None, limit: int | None = None, *, on: bool = True):
-        self.folder = folder
+        self.folder = os.path.abspath(folder) if folder else None
         self.on = on and limit != 0
         self._limit = limit
-        self._home = os.path.join(folder, _HOME) if folder else ""
+        self._home = os.path.join(self.folder, _HOME) if self.folder else ""
 
     def through(self, name: str, start: int, stop: int, get: Get) -> memoryview:
         """Return the bytes [start, stop) of an object that never changes.

@@ -39,3 +39,14 @@ def test_a_cache_that_is_off_says_so(mvs: Mvs, monkeypatch: pytest.MonkeyPatch) 
     """The switch is named."""
     monkeypatch.setenv("MVS_CACHE", "off")
     assert "MVS_CACHE turns it off" in mvs("cache").stdout
+
+
+def test_the_limit_is_told_before_there_is_a_folder(mvs: Mvs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of what is free where it will be, also for a relative folder, which is told in full."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MVS_CACHE_SIZE")
+    monkeypatch.setenv("MVS_CACHE_DIR", "not/there")
+    told = mvs.json("cache")
+    assert told["limit"] > 0
+    assert told["folder"] == str(tmp_path / "not" / "there")
+    assert not (tmp_path / "not").exists()

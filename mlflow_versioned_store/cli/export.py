@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -40,7 +39,7 @@ def command(source: str, to: str | None, plain: bool, yes: bool) -> None:
     destination = open_destination(to or source.removeprefix("versioned-"))
     with transfer("Exporting", None) as progress:
         found = export(store, path, destination, write=yes, progress=progress)
-    document = {"source": source, "to": destination.uri, "written": yes, "objects": asdict(found)}
+    document = {"source": source, "to": destination.uri, "written": yes, "objects": found._asdict()}
     output.show(document, lambda: _print(found, destination.uri, written=yes))
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Progress
 from mlflow_versioned_store.content.locations import Location, Native, Reference
+from mlflow_versioned_store.direct.copying import copy_version
 from mlflow_versioned_store.direct.destinations import Destination, There
 from mlflow_versioned_store.direct.listing import NULL_VERSION
 from mlflow_versioned_store.errors import Conflict
@@ -27,8 +27,7 @@ _AT_ONCE = 8
 _NAMED_MAX = 5
 
 
-@dataclass(slots=True)
-class Exported:
+class Exported(NamedTuple):
     """What was exported, or would be.
 
     Args:
@@ -65,7 +64,7 @@ class _File(NamedTuple):
 class _Look(NamedTuple):
     """What is to be done about a path, and whether that may be."""
 
-    action: str
+    action: Literal["leave", "write", "remove"]
     allowed: bool
 
 
@@ -89,20 +88,24 @@ def export(store: Store, path: str, to: Destination, *, write: bool, progress: P
         Conflict: Objects are in the way that are no version, or that a version needs; nothing was written.
         VersionedStoreError: The store or the destination could not be read or written; what was written stays.
     """
-    found = Exported()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mvs-export") as threads:
         files = list(_files(store, path))
         looks = list(threads.map(partial(_look, to), files))
-        _check([joined(to.uri, file.key) for file, look in zip(files, looks, strict=True) if not look.allowed])
-        wanted = [file for file, look in zip(files, looks, strict=True) if look.action == "write"]
-        removed = [file.key for file, look in zip(files, looks, strict=True) if look.action == "remove"]
+        looked = list(zip(files, looks, strict=True))
+        _check([joined(to.uri, file.key) for file, look in looked if not look.allowed])
+        removed = [file.key for file, look in looked if look.action == "remove"]
+        wanted = [(file, file.newest) for file, look in looked if look.action == "write" and file.newest is not None]
+        copied = 0
         if write:
-            found.copied = sum(threads.map(partial(_write, to, progress), wanted))
+            copied = sum(threads.map(lambda one: copy_version(one[0].root, one[1], to, one[0].key, progress), wanted))
             to.delete(removed)
-    found.written, found.removed = len(wanted), len(removed)
-    found.size = sum(file.newest.size for file in wanted if file.newest is not None)
-    found.unchanged = sum(file.newest is not None for file in files) - len(wanted)
-    return found
+    return Exported(
+        written=len(wanted),
+        size=sum(version.size for _, version in wanted),
+        copied=copied,
+        unchanged=sum(file.newest is not None for file in files) - len(wanted),
+        removed=len(removed),
+    )
 
 
 def _files(store: Store, path: str) -> Iterator[_File]:
@@ -180,24 +183,3 @@ def _check(in_the_way: Sequence[str]) -> None:
             f"Objects are in the way that are no version of theirs, or that a version needs: {len(in_the_way):,}, such "
             f"as {named}. Nothing was written. Adopt what others wrote since, or export to another place."
         )
-
-
-def _write(to: Destination, progress: Progress | None, file: _File) -> bool:
-    """Write the newest version of a path, and return whether the server did."""
-    version = file.newest
-    assert version is not None
-    native = _in_store(file.root.store_location, file.root.location(version))
-    by_server = native is not None and to.copy(file.key, file.root.store_location, native, version.size, version.sha256)
-    if not by_server:
-        with file.root.open(version) as source:
-            to.write(file.key, source, version.sha256)
-    if progress is not None:
-        progress.add(version.size)
-    return by_server
-
-
-def _in_store(store_location: str, location: Location) -> Native | None:
-    """Return a location as that of an object of the store, which its server can copy; None where it is none."""
-    if isinstance(location, Reference) and location.uri.startswith(f"{store_location}/"):
-        return Native(location.uri[len(store_location) + 1 :], location.s3_version_id)
-    return location if isinstance(location, Native) else None

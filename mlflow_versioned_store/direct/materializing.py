@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Folder, Progress
-from mlflow_versioned_store.content.locations import Native
+from mlflow_versioned_store.direct.copying import copy_version
 from mlflow_versioned_store.direct.destinations import Destination
 from mlflow_versioned_store.errors import Conflict, Damaged, InvalidInput, NotFound
 from mlflow_versioned_store.history.addresses import format_address
@@ -173,15 +173,7 @@ def _write(root: ArtifactRoot, prefix: str, copy: Copy, to: Destination, progres
     version = root.log.state(refresh=False).version(copy.path, copy.version)
     if version is None:
         raise NotFound(f"There is no version {copy.version} of {copy.path!r} in {root.name!r} any more.")
-    key = joined(prefix, copy.name)
-    location = root.location(version)
-    by_server = isinstance(location, Native) and to.copy(key, root.store_location, location, copy.size, copy.sha256)
-    if not by_server:
-        with root.open(version) as file:
-            to.write(key, file, copy.sha256)
-    if progress is not None:
-        progress.add(copy.size)
-    return by_server
+    return copy_version(root, version, to, joined(prefix, copy.name), progress)
 
 
 def _is_same(there: Copy | None, wanted: Copy) -> bool:

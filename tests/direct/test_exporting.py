@@ -164,3 +164,14 @@ def test_a_part_of_a_store_is_exported_alone(site: Site, tmp_path: Path) -> None
         f"experiment/{OTHER.removeprefix('1/')}/data/f",
         "folder/f",
     }
+
+
+def test_a_local_store_is_exported_to_its_own_place(tmp_path: Path) -> None:
+    """Beside the store's own folder lie the files that MLflow alone would have written."""
+    place = tmp_path / "mlruns"
+    store = create_store(f"versioned-file://{place}")
+    for data in (b"one", b"two"):
+        store.root(RUN).upload([Item("data/f", data)], context=CONTEXT)
+    assert export(store, "", open_destination(f"file://{place}"), write=True).written == 1
+    assert (place / RUN / "data/f").read_bytes() == b"two"
+    assert [path.name for path in (place / RUN).rglob("*")] == ["data", "f"]

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from mlflow_versioned_store.backends.contract import check_key
 from mlflow_versioned_store.backends.s3_versions import PARTS_MAX, Described, S3Versions, open_versions
 from mlflow_versioned_store.changes import Item, Recorded, Stored, checked_paths
 from mlflow_versioned_store.content.clock import GRACE_SECONDS
@@ -141,7 +142,7 @@ def _native(store: Store, path: str, change: str) -> tuple[S3Versions, Target]:
     target = Target(at.root, inside, change)
     versions = open_versions(store.backend)
     wanted = compiled(store.settings.native).fullmatch(inside) is not None
-    if versions is None or not wanted or not VersionedObjects(versions, store.id).holds(target, None):
+    if versions is None or not wanted or VersionedObjects(versions, store.id).obstacle(target, None):
         raise Unsupported(
             f"{path!r} is packed, so its bytes have to pass whoever packs them. Keep such paths natively, in an S3 "
             "bucket (`mvs init --native '**' URI` keeps all), to send them there directly."
@@ -151,6 +152,10 @@ def _native(store: Store, path: str, change: str) -> tuple[S3Versions, Target]:
 
 def _finished_before(versions: S3Versions, target: Target) -> str | None:
     """Return the object version that an upload, now over, has made; None where it made none."""
+    newest = versions.describe(target.key)
+    if newest is not None and newest.s3_version_id != "null" and newest.metadata.get(CHANGE) == target.change:
+        # Mostly it is this one, and not everybody may list versions.
+        return newest.s3_version_id
     for one in versions.list(target.key, exactly=True):
         if not one.deleted and one.s3_version_id != "null":
             found = versions.describe(target.key, one.s3_version_id)

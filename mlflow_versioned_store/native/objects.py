@@ -56,8 +56,8 @@ class Target(NamedTuple):
 class NativeObjects(Protocol):
     """Native objects of one store."""
 
-    def holds(self, target: Target, size: int | None) -> bool:
-        """Tell whether a version of `size` bytes (None: not known) can be one plain object there."""
+    def obstacle(self, target: Target, size: int | None) -> str:
+        """Say why a version of `size` bytes (None: not known) cannot be one plain object there; "" where it can."""
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         """Write a whole version; afterwards `content` knows its length and digests."""
@@ -82,8 +82,8 @@ class VersionedObjects(NativeObjects):
         self._versions = versions
         self._store_id = store_id
 
-    def holds(self, target: Target, size: int | None) -> bool:  # noqa: ARG002 - of any size
-        return _is_key(target.key)
+    def obstacle(self, target: Target, size: int | None) -> str:  # noqa: ARG002 - of any size
+        return _no_key(target.key)
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         self._versions.check_kept()
@@ -127,9 +127,12 @@ class NamedObjects(NativeObjects):
     def __init__(self, backend: Backend):
         self._backend = backend
 
-    def holds(self, target: Target, size: int | None) -> bool:
+    def obstacle(self, target: Target, size: int | None) -> str:
         fits = not self._backend.capabilities.remote or (size is not None and size <= _WHOLE_BYTES_MAX)
-        return fits and _is_key(target.named_key)
+        if not fits:
+            what = "a stream" if size is None else "a file over 256 MiB"
+            return f"{what} cannot be written to {self._backend.location} as one object"
+        return _no_key(target.named_key)
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
         if content.size is None:
@@ -159,8 +162,10 @@ def target_of(root: str, key: str) -> Target | None:
     return Target(root, found["path"], found["change"]) if found else None
 
 
-def _is_key(key: str) -> bool:
+def _no_key(key: str) -> str:
+    """Say why a key cannot be one."""
     try:
-        return bool(check_key(key))
-    except InvalidInput:
-        return False
+        check_key(key)
+    except InvalidInput as error:
+        return f"it has no readable key: {error}"
+    return ""

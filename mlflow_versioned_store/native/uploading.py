@@ -70,11 +70,13 @@ class NativeUpload:
     Attributes:
         made: For each path.
         packed: Path and source of what stays in its packs, or cannot be one object.
+        obstacles: Why what cannot be one object cannot.
     """
 
     def __init__(self, finisher: Finisher | None = None) -> None:
         self.made: dict[str, Made] = {}
         self.packed: dict[str, Source] = {}
+        self.obstacles: dict[str, str] = {}
         self._finisher = finisher
 
     @property
@@ -145,6 +147,14 @@ class NativeUploader:
             for future in sent.values():
                 if not future.cancel():
                     future.exception()
+        if upload.obstacles:
+            path, obstacle = next(iter(upload.obstacles.items()))
+            _log.warning(
+                "Packed instead of kept as plain objects: %d paths, such as %r, since %s",
+                len(upload.obstacles),
+                path,
+                obstacle,
+            )
         return upload
 
     def _store(
@@ -157,8 +167,9 @@ class NativeUploader:
         sent: dict[str, Future[Made]],
     ) -> None:
         target = Target(self._log.root, path, self._change)
-        if not self._objects.holds(target, content.size):
+        if obstacle := self._objects.obstacle(target, content.size):
             upload.packed[path] = source
+            upload.obstacles[path] = obstacle
             return
         current = state.get(path)
         beginning = content.beginning()

@@ -231,10 +231,11 @@ def test_a_bucket_without_versions_is_refused(real_minio: S3Server, s3_env: Call
     assert object_versions(real_minio, store) == []
 
 
-def test_what_can_be_no_object_is_packed(store: Store) -> None:
-    """Names that no key can have are packed, however the patterns read."""
+def test_what_can_be_no_object_is_packed(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Names that no key can have are packed, however the patterns read, and that is said."""
     name = "ü" * 130
     upload(store.root(ROOT), **{name: b"odd"})
+    assert "no readable key" in caplog.text
     root = again(store)
     (version,) = root.versions(f"data/{name}")
     assert root.read(version) == b"odd"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Item
+from mlflow_versioned_store.backends.contract import Capabilities
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import SourceChanged
-from mlflow_versioned_store.native import survey
+from mlflow_versioned_store.native import objects, survey
 from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing.clients import client
 
@@ -79,6 +82,35 @@ def test_content_that_is_current_is_not_written_again(store: Store, uri: str) ->
     before = native(store)
     assert upload(again(uri), *items) == [True, True]
     assert native(store) == before
+
+
+class Remote(WrapperBackend):
+    """A store that is written over a network, such as Google's or Azure's."""
+
+    @property
+    def capabilities(self) -> Capabilities:  # type: ignore[override]
+        """As the inner backend, but far away."""
+        return replace(self.inner.capabilities, remote=True)
+
+
+def test_what_cannot_be_one_object_is_packed_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where one request writes an object, streams and large files are packed; one warning names the first path."""
+    monkeypatch.setattr(objects, "_WHOLE_BYTES_MAX", 100)
+    store = create_store(f"versioned-memory://{tmp_path.name}/far")
+    store.keep_natively(["**"], CONTEXT)
+    container, path = open_container(f"versioned-{store.location}")
+    root = client(Remote(container), path).root(ROOT)
+    upload(root, ("small", b"1"))
+    assert caplog.messages == []
+    upload(root, ("large", bytes(101)), ("stream", io.BytesIO(b"2")), ("small", b"2"))
+    (message,) = caplog.messages
+    assert "2 paths, such as 'large', since a file over 256 MiB cannot be written to memory://" in message
+    assert native(store) == ["small@@…/small", "small@@…/small"]
+    upload(root, ("stream", io.BytesIO(b"3")))
+    assert "such as 'stream', since a stream" in caplog.messages[1]
+    assert [root.read(version) for version in root.versions("stream")] == [b"2", b"3"]
 
 
 def test_a_deletion_leaves_all_keys(store: Store, uri: str) -> None:

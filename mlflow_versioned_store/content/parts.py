@@ -58,9 +58,12 @@ class Parts:
         return at < len(self._parts) and self._parts[at][0] < stop
 
     def cover(self, start: int, stop: int) -> bool:
-        """Tell whether all of [start, stop) is wanted, as one part."""
+        """Tell whether all of [start, stop) is wanted, in one part or in several that follow each other."""
         at = bisect_right(self._stops, start)
-        return at < len(self._parts) and self._parts[at][0] <= start and stop <= self._stops[at]
+        while at < len(self._parts) and self._parts[at][0] <= start < stop:
+            start = self._stops[at]
+            at += 1
+        return start >= stop
 
     def write(self, offset: int, data: Buffer) -> None:
         """Take what is wanted of the bytes at `offset`."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import closing
 
@@ -26,7 +27,7 @@ _WINDOW_BYTES_MAX = 4 * _BLOCK_BYTES
 _WINDOWS_AHEAD = 2
 _PIECE_BYTES = 256 << 10
 
-_reading = Pool("gateway", lambda: 2 * cpu_limit())
+_readers = Pool("gateway", lambda: 2 * cpu_limit())
 
 
 class Blocks:
@@ -74,14 +75,16 @@ async def pieces(root: ArtifactRoot, version: Version, start: int, stop: int, bl
     """
     windows: deque[_Window] = deque()
     at, size = start, _WINDOW_BYTES_MIN
+    reading = _Reading(root, version, blocks)
     try:
         while at < stop or windows:
             while at < stop and len(windows) <= _WINDOWS_AHEAD:
-                window = _Window.opened(root, version, at, min(size, stop - at), blocks, ahead=bool(windows))
+                window = reading.window(at, min(size, stop - at), ahead=bool(windows))
                 if window is None:
                     break
                 windows.append(window)
                 at, size = window.stop, min(4 * size, _WINDOW_BYTES_MAX)
+                await reading.look_for_seams(at, stop)
             with closing(windows.popleft()) as window:
                 for view in await window.read():
                     for offset in range(0, len(view), _PIECE_BYTES):
@@ -92,55 +95,68 @@ async def pieces(root: ArtifactRoot, version: Version, start: int, stop: int, bl
             window.close()
 
 
-class _Window:
-    """Bytes that are being fetched, and the blocks that they are in until it is closed.
+class _Reading:
+    """Opens the windows of one version.
 
     Args:
         root: The artifact root.
         version: Its version.
-        start: Where the bytes begin.
-        views: What they are read into.
-        blocks: Where `taken` go back to.
-        taken: The blocks.
+        blocks: The memory.
     """
 
-    def __init__(
-        self,
-        root: ArtifactRoot,
-        version: Version,
-        start: int,
-        views: list[memoryview],
-        blocks: Blocks,
-        taken: list[bytearray],
-    ):
-        self.stop = start + sum(map(len, views))
-        self._views = views
+    def __init__(self, root: ArtifactRoot, version: Version, blocks: Blocks):
+        self._root = root
+        self._version = version
         self._blocks = blocks
-        self._taken = taken
-        self._filled: Future[None] = _reading.submit(root.read_into, version, start, views)
+        self._seams: list[int] | None = None
 
-    @classmethod
-    def opened(
-        cls, root: ArtifactRoot, version: Version, start: int, size: int, blocks: Blocks, *, ahead: bool
-    ) -> _Window | None:
+    async def look_for_seams(self, start: int, stop: int) -> None:
+        """Learn where windows best end, unless that is known or too little follows."""
+        if self._seams is None and stop - start > _WINDOW_BYTES_MAX:
+            self._seams = await asyncio.wrap_future(_readers.submit(self._root.seams, self._version))
+
+    def window(self, start: int, size: int, *, ahead: bool) -> _Window | None:
         """Return a window of up to `size` bytes, whose reading begins; None where it would be ahead of too many."""
-        taken = [] if size <= _WINDOW_BYTES_MIN else blocks.take(-(-size // _BLOCK_BYTES), ahead=ahead)
-        if not taken:
-            if ahead:
-                return None
-            return cls(root, version, start, [memoryview(bytearray(min(size, _WINDOW_BYTES_MIN)))], blocks, [])
-        views = []
-        for block in taken:
-            views.append(memoryview(block)[:size])
-            size -= len(views[-1])
-        return cls(root, version, start, views, blocks, taken)
+        taken = [] if size <= _WINDOW_BYTES_MIN else self._blocks.take(-(-size // _BLOCK_BYTES), ahead=ahead)
+        if not taken and ahead:
+            return None
+        room = len(taken) * _BLOCK_BYTES or _WINDOW_BYTES_MIN
+        size = self._up_to_a_seam(start, min(size, room))
+        buffers = taken or [bytearray(size)]
+        offsets = range(0, size, _BLOCK_BYTES)
+        views = [memoryview(buffer)[: size - offset] for buffer, offset in zip(buffers, offsets, strict=False)]
+        read = _readers.submit(self._root.read_into, self._version, start, views)
+        return _Window(start + size, views, read, lambda: self._blocks.give(taken))
+
+    def _up_to_a_seam(self, start: int, size: int) -> int:
+        # Objects that are read to their ends need no look into their directories.
+        seams = self._seams or []
+        at = bisect_right(seams, start + size) - 1
+        return seams[at] - start if at >= 0 and seams[at] > start else size
+
+
+class _Window:
+    """Bytes that are being fetched.
+
+    Args:
+        stop: Where they end.
+        views: What they are read into.
+        read: The reading.
+        give_back: Called when nobody uses the views any more.
+    """
+
+    def __init__(self, stop: int, views: list[memoryview], read: Future[None], give_back: Callable[[], None]):
+        self.stop = stop
+        self._views = views
+        self._read = read
+        self._give_back = give_back
 
     async def read(self) -> list[memoryview]:
         """Wait for the bytes and return them."""
-        await asyncio.wrap_future(self._filled)
+        await asyncio.wrap_future(self._read)
         return self._views
 
     def close(self) -> None:
-        """Give the blocks back, once nothing is written to them any more."""
-        self._filled.cancel()
-        self._filled.add_done_callback(lambda _: self._blocks.give(self._taken))
+        """Give the memory back, once nothing is written to it any more."""
+        self._read.cancel()
+        self._read.add_done_callback(lambda _: self._give_back())

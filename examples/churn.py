@@ -239,7 +239,7 @@ def _options() -> tuple[str, str | None, int]:
         folder = Path("demo", time.strftime("%Y%m%d-%H%M%S")).resolve()
         folder.mkdir(parents=True)
         tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
-        location = location or f"versioned-{(folder / 'store').as_uri()}"
+        location = location or f"versioned-file://{folder / 'store'}"
     return tracking_uri, location, options.rows
 
 

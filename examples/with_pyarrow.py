@@ -24,10 +24,9 @@ STATIONS = ["Sonnblick", "Patscherkofel", "Schmittenhöhe"]
 
 def main() -> None:
     """Writes a dataset, mends one of its partitions, and reads both states."""
-    filesystem = fsspec.filesystem("versioned-file")
     with tempfile.TemporaryDirectory() as folder:
         root = mvs.open_root(f"versioned-file://{folder}/store/1/{'3' * 32}/artifacts", create=True)
-        path = f"{folder}/store/{root.name}/{FOLDER}"
+        filesystem, path = fsspec.url_to_fs(f"{root.uri}/{FOLDER}")
 
         # In a transaction all files of a dataset are one commit: nobody ever sees half of it.
         with filesystem.transaction:

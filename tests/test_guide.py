@@ -51,6 +51,9 @@ def test_the_guide_can_be_taken(tracking_database: Path, tmp_path: Path) -> None
     assert re.search(r"^v2 33 14363b363b29 20\d\d-", printed, re.MULTILINE), printed
     assert "b'1,0.5'" in printed
     assert "1 added, 0 removed, 1 changed" in printed
+    moved = re.search(r"^\d requests moved (\d+) bytes$", printed, re.MULTILINE)
+    assert moved
+    assert int(moved[1]) < 1_000_000
     assert (tmp_path / "churn/change.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

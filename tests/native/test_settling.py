@@ -220,3 +220,16 @@ def test_a_restored_version_is_what_readers_get(store: Store, plain: Callable[[s
     assert root.settle() == 0
     upload(other(store), b"one")
     assert len(root.survey().orphans) == 0
+
+
+def test_a_copy_stays_when_its_original_is_deleted(store: Store, plain: Callable[[str], bytes | None]) -> None:
+    """A native version copied to another path is a plain object there too; a deletion hides the original alone."""
+    root = store.root(ROOT)
+    upload(root, b"one")
+    upload(root, b"two")
+    take(root, [Taken(root, root.versions("table")[0], "copy")], operation="upload", context=CONTEXT)
+    root.delete("table", context=CONTEXT)
+    fresh = other(store)
+    assert (plain("copy"), plain("table")) == (b"one", None)
+    assert [fresh.read(version) for version in fresh.versions("copy")] == [b"one"]
+    assert fresh.settle() == 0

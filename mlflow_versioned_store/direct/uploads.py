@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from mlflow_versioned_store.backends.contract import check_key
 from mlflow_versioned_store.backends.s3_versions import PARTS_MAX, Described, S3Versions, open_versions
 from mlflow_versioned_store.changes import Item, Recorded, Stored, checked_paths
 from mlflow_versioned_store.content.clock import GRACE_SECONDS

@@ -366,7 +366,7 @@ def _natives(found: Checkup, store: Store, *, fix: bool) -> Check:
     if seen.pending:
         told.append(f"not committed yet: {_some(seen.pending)}")
     if fix:
-        told.append(f"removed {seen.removed:,} that crashed uploads left, and put {seen.settled:,} keys right")
+        told.append(f"objects removed: {seen.removed:,}, keys put right: {seen.settled:,}")
     detail = "; ".join(told) or f"as their versions say, in {seen.roots:,} artifact roots"
     return Check("plain objects", "warning" if wrong else "ok", detail, " ".join(advice))
 

@@ -133,7 +133,7 @@ def test_what_crashed_uploads_left_is_removed(lake: Lake, monkeypatch: pytest.Mo
     assert "--fix" in found.advice
     assert lake.plain("data/file") == b"never committed"
     fixed = lake.check("plain objects", fix=True)
-    assert (fixed.status, "removed 1" in fixed.detail) == ("ok", True)
+    assert (fixed.status, "objects removed: 1" in fixed.detail) == ("ok", True)
     assert lake.plain("data/file") == b"first"
     assert lake.check("plain objects").detail == "as their versions say, in 2 artifact roots"
 
@@ -144,7 +144,7 @@ def test_plain_readers_get_the_newest_version_again(lake: Lake) -> None:
     found = lake.check("plain objects")
     assert (found.status, "something else than the newest version of 1 object" in found.detail) == ("warning", True)
     fixed = lake.check("plain objects", fix=True)
-    assert (fixed.status, "put 1 keys right" in fixed.detail) == ("ok", True)
+    assert (fixed.status, "keys put right: 1" in fixed.detail) == ("ok", True)
     assert lake.plain("data/file") == b"first"
     assert lake.root().unsettled() == []
 
@@ -219,6 +219,6 @@ def test_stores_without_object_versions_are_looked_at_too(monkeypatch: pytest.Mo
     store.backend.put_named(f"{RUN}/lost@@{'c' * 32}/lost", b"lost")
     no_grace(monkeypatch)
     checks = {check.name: check for check in examine(uri, fix=True).checks}
-    assert "removed 1" in checks["plain objects"].detail
+    assert "objects removed: 1" in checks["plain objects"].detail
     assert store.root(RUN).read(store.root(RUN).versions("file")[0]) == b"first"
     assert store.root(RUN).survey().orphans == []

@@ -57,3 +57,14 @@ def test_filled_bytes_are_what_was_written(size: int) -> None:
         view[:] = bytes(range(len(view)))
 
     assert filled(size, fill) == bytes(range(size))
+
+
+def test_parts_that_follow_each_other_cover_what_crosses_them() -> None:
+    """Buffers without a gap are one wanted range, and what lies across them fills both."""
+    first, second = bytearray(4), bytearray(4)
+    parts = Parts([(2, memoryview(first)), (6, memoryview(second))])
+    assert parts.cover(2, 10)
+    assert not parts.cover(1, 10)
+    assert not parts.cover(2, 11)
+    parts.write(0, bytes(range(12)))
+    assert (bytes(first), bytes(second)) == (bytes(range(2, 6)), bytes(range(6, 10)))

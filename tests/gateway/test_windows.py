@@ -21,6 +21,7 @@ from mlflow_versioned_store.gateway.windows import Blocks, pieces
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.keys import DATA
 from mlflow_versioned_store.testing.clients import new_store
+from tests.content.making import Weighing
 from tests.gateway.asking import signed
 from tests.gateway.conftest import BUCKET, CONTEXT, RUN, Endpoint
 
@@ -30,9 +31,15 @@ STALLED = 60
 
 
 @pytest.fixture(scope="module")
-def root() -> ArtifactRoot:
+def weighing() -> Weighing:
+    """A store that counts what is read from it."""
+    return Weighing(open_memory("windows"))
+
+
+@pytest.fixture(scope="module")
+def root(weighing: Weighing) -> ArtifactRoot:
     """An artifact root with one file."""
-    root = new_store(open_memory("windows")).root(RUN)
+    root = new_store(weighing).root(RUN)
     root.upload([Item("f", CONTENT)], context=CONTEXT)
     return root
 
@@ -63,6 +70,16 @@ def test_any_range_with_any_memory(root: ArtifactRoot, version: Version, start: 
     blocks, stop = Blocks(count), min(start + size, len(CONTENT))
     assert asyncio.run(joined(root, version, start, stop, blocks)) == CONTENT[start:stop]
     until(lambda: blocks.free == count)
+
+
+def test_a_long_read_takes_few_requests(root: ArtifactRoot, version: Version, weighing: Weighing) -> None:
+    """Once windows have grown each pack is one request, and hardly a byte is read twice."""
+    weighing.reads.clear()
+    assert asyncio.run(joined(root, version, 0, version.size, Blocks())) == CONTENT
+    packs = len(root.seams(version))
+    assert packs >= 3
+    assert len(weighing.reads) <= packs + 6
+    assert sum(size for _, _, size in weighing.reads) < 1.02 * len(CONTENT)
 
 
 def test_those_who_stop_hold_up_nobody(root: ArtifactRoot, version: Version) -> None:

@@ -70,8 +70,8 @@ def find_or_create(uri: str) -> Found:
     except NoStore as missing:
         if os.environ.get("MVS_CREATE", "").strip().lower() == "never":
             raise NoStore(
-                f"There is no versioned store at or above {uri}, and MVS_CREATE=never forbids to make one. Run "
-                "`python -m mlflow_versioned_store init URI` where it shall be."
+                f"There is no versioned store at or above {uri}, and MVS_CREATE=never forbids to make one. "
+                "`mvs init URI` makes it where it shall be."
             ) from missing
     container, path = open_container(uri)
     prefix = finding.location_for(container, path)

@@ -73,4 +73,5 @@ def _asked(ask: Callable[[str], Any], uri: str) -> str:
         return str(ask(uri))
     except MlflowException as error:
         kind = _ERRORS.get(error.error_code, Unavailable)
-        raise kind(f"MLflow cannot say where {uri} is: {error.message} Check the id and the tracking URI.") from error
+        said = str(error.message).rstrip(".")
+        raise kind(f"MLflow cannot say where {uri} is: {said}. Check the id and the tracking URI.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -39,8 +40,12 @@ class Span(NamedTuple):
 
 
 def e_tag(version: Version) -> str:
-    """Return the entity tag: the SHA-256 of the content, in a form that no client takes for an MD5."""
-    return f'"{version.sha256}-1"'
+    """Return the entity tag: the SHA-256 of the content, in a form that no client takes for an MD5.
+
+    Where nobody has read the content yet, it is made of which version this is.
+    """
+    identity = f"{version.path}\n{version.number}\n{version.time}\n{version.size}"
+    return f'"{version.sha256 or hashlib.sha256(identity.encode()).hexdigest()}-1"'
 
 
 def headers(version: Version, path: str, query: Mapping[str, str]) -> dict[str, str]:
@@ -57,11 +62,12 @@ def headers(version: Version, path: str, query: Mapping[str, str]) -> dict[str, 
     found = _validators(version) | {
         "Content-Type": mimetypes.guess_type(path)[0] or "binary/octet-stream",
         "x-amz-version-id": version_id(version),
-        "x-amz-meta-sha256": version.sha256,
         # Artifacts come from anywhere: a browser shows them without running what is in them.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     }
+    if version.sha256:
+        found["x-amz-meta-sha256"] = version.sha256
     for name, header in _OVERRIDES.items():
         if name in query:
             if _UNPRINTABLE.search(query[name]):
@@ -75,7 +81,7 @@ def checksums(version: Version) -> dict[str, str]:
 
     SDKs ask for them on their own, and then take longer for the SHA-256 of a large object than for reading it.
     """
-    if version.size > _CHECKSUM_BYTES_MAX:
+    if version.size > _CHECKSUM_BYTES_MAX or not version.sha256:
         return {}
     return {
         "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(version.sha256)).decode(),

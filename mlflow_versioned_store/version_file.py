@@ -60,6 +60,7 @@ class VersionFile(io.RawIOBase):
         # The bytes at hand, and where they begin.
         self._start = -1
         self._at_hand = memoryview(b"")
+        self._spare = memoryview(b"")
         self._windows: deque[_Window] = deque()
         # How often a fetch began where the one before ended, and how much the next one takes.
         self._went_on = 0
@@ -145,6 +146,7 @@ class VersionFile(io.RawIOBase):
         """Forget what was fetched ahead."""
         if not self.closed:
             self._hold(-1, memoryview(b""))
+            self._spare = self._at_hand
             self._drop_windows()
         super().close()
 
@@ -183,6 +185,9 @@ class VersionFile(io.RawIOBase):
         return True
 
     def _hold(self, start: int, data: memoryview) -> None:
+        if not self._at_hand.readonly:
+            # A window that was used up: memory that is used again comes without page faults.
+            self._spare = self._at_hand
         self._start, self._at_hand = start, data
 
     def _look_ahead(self, wanted: int) -> None:
@@ -207,7 +212,10 @@ class VersionFile(io.RawIOBase):
             size = min(self._step, self.size - start)
             if not budget.try_take(size):
                 return
-            self._windows.append(_Window(self._source, self.version, start, size, budget))
+            buffer, self._spare = self._spare, memoryview(b"")
+            if len(buffer) != size:
+                buffer = memoryview(bytearray(size))
+            self._windows.append(_Window(self._source, self.version, start, buffer, budget))
             start += size
 
     def _drop_windows(self) -> None:
@@ -216,12 +224,12 @@ class VersionFile(io.RawIOBase):
 
 
 class _Window:
-    """`size` bytes from `start` on that are fetched ahead, and count as part of `budget` until they are used."""
+    """The bytes from `start` on, fetched ahead into `buffer`, and part of `budget` until they are used."""
 
-    def __init__(self, source: VersionReader, version: Version, start: int, size: int, budget: Budget):
+    def __init__(self, source: VersionReader, version: Version, start: int, buffer: memoryview, budget: Budget):
         self.start = start
-        self.stop = start + size
-        self._buffer = memoryview(bytearray(size))
+        self.stop = start + len(buffer)
+        self._buffer = buffer
         self._read = _ahead.submit(source.read_parts, version, Parts([(start, self._buffer)]))
         self._budget = budget
 

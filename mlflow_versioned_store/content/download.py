@@ -7,6 +7,7 @@ directories of the packs say what each frame leans on, and frames and ancestors 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from mlflow_versioned_store.errors import Damaged
 from mlflow_versioned_store.pools import Pool
 
 
+@functools.cache
 def _readers() -> int:
     return max(4, 2 * cpu_limit())
 

@@ -16,6 +16,8 @@ from mlflow_versioned_store.errors import Damaged
 
 BATCH_BYTES = 16 << 20
 _GROUP_BYTES = 8 << 20
+# The frames at both ends of what is wanted hold more than that: the last one is no share of its own.
+_ENDS_BYTES = 512 << 10
 
 
 @dataclass(slots=True)
@@ -102,7 +104,9 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
             start, last = group[0].chain[0].offset, group[-1].chain[0]
             place = FramePlace(last.pack, start, last.offset + last.size - start)
             raw = sum(frame.raw for frame in group)
-            pieces.append(Piece(file, len(pieces), offset, place, raw, tuple(frame.chain for frame in group)))
+            chains = tuple(frame.chain for frame in group)
+            leaning = any(len(chain) > 1 for chain in chains)
+            pieces.append(Piece(file, len(pieces), offset, place, raw, chains if leaning else None))
     file.missing = len(pieces)
     return pieces
 
@@ -151,7 +155,7 @@ def _frames(run: _Run, known: dict[PackName, Directory]) -> Iterator[tuple[int, 
 def _share(parts: Parts) -> int:
     """Return the bytes of the equal shares in which parts are read."""
     total = sum(stop - start for start, stop in parts.ranges)
-    return -(-total // max(1, round(total / parts.at_once)))
+    return -(-total // max(1, round(total / parts.at_once))) + _ENDS_BYTES
 
 
 def _groups(

@@ -134,6 +134,17 @@ def test_a_range_reads_few_bytes(faulty: FaultyBackend, uploads: dict[str, Uploa
     assert sum(count for _, _, count in weighing.reads) < 600_000
 
 
+@pytest.mark.parametrize("start", range(500_000, 10_000_000, 1_900_000))
+def test_what_the_ends_of_a_range_hold_beyond_it_is_no_request_of_its_own(
+    faulty: FaultyBackend, uploads: dict[str, Uploaded], start: int
+) -> None:
+    """4 MiB of one pack, begun and ended within frames, are one request beside that for the directory."""
+    weighing = Weighing(faulty)
+    found = read_range(reader(weighing), wanted(uploads["random"]), start, start + 4 * MIB)
+    assert found == RANDOM[start : start + 4 * MIB]
+    assert len(weighing.reads) == 2
+
+
 @pytest.mark.parametrize("fault", [Fault.CORRUPT, Fault.TRUNCATE, Fault.MISSING])
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)

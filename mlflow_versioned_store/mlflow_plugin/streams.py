@@ -30,6 +30,9 @@ __all__ = ["KEPT_BYTES_MAX", "Stream", "StreamUploadMixin", "log_async", "log_st
 
 KEPT_BYTES_MAX = 1 << 20
 _WAITING_BYTES_MAX = 8 << 20
+# Reader and sender are woken for this much at a time: to wake a thread for every few kilobytes takes longer than to
+# store them.
+_WORTH_WAKING_BYTES = 1 << 20
 _while_arriving = threading.BoundedSemaphore(1)
 
 Log = Callable[[bytes | Stream], None]
@@ -136,7 +139,10 @@ async def _first_of(room: Awaitable[None], logging: asyncio.Task[None]) -> None:
 
 
 class Feed:
-    """A stream that one thread reads while an event loop puts chunks into it. Made on the loop's thread."""
+    """A stream that one thread reads while an event loop puts chunks into it. Made on the loop's thread.
+
+    A reader that has nothing is woken once there is a mebibyte, and a full feed has room again once it is half empty.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -155,14 +161,15 @@ class Feed:
             self._waiting += len(chunk)
             if self._waiting > _WAITING_BYTES_MAX:
                 self._room.clear()
-            self._changed.notify()
+            if self._waiting >= _WORTH_WAKING_BYTES:
+                self._changed.notify()
 
     def is_full(self) -> bool:
         """Tell whether more than 8 MiB wait to be read."""
         return not self._room.is_set()
 
     async def room(self) -> None:
-        """Wait until less than 8 MiB wait to be read."""
+        """Wait until at most half of that waits to be read."""
         await self._room.wait()
 
     def finish(self) -> None:
@@ -178,9 +185,10 @@ class Feed:
             self._changed.notify()
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, as soon as there are any; b"" at the end."""
+        """Return up to `size` bytes, as soon as there are some; b"" at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._finished or self._error)
+            if not self._chunks:
+                self._changed.wait_for(self._is_worth_waking)
             if self._error is not None:
                 raise ConnectionError("The upload broke off.") from self._error
             if not self._chunks:
@@ -190,9 +198,12 @@ class Feed:
                 self._chunks.appendleft(chunk[size:])
                 chunk = chunk[:size]
             self._waiting -= len(chunk)
-            if self._waiting <= _WAITING_BYTES_MAX:
+            if not self._room.is_set() and self._waiting <= _WAITING_BYTES_MAX // 2:
                 self._loop.call_soon_threadsafe(self._room.set)
             return chunk
+
+    def _is_worth_waking(self) -> bool:
+        return self._waiting >= _WORTH_WAKING_BYTES or self._finished or self._error is not None
 
 
 class _Continued:

@@ -43,7 +43,7 @@ def test_parts_of_a_uri(uri: str, expected: tuple[str, str, str]) -> None:
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("s3://bucket/a", "begin with versioned-s3"),
+        ("s3://bucket/a", "Write versioned-s3://bucket/a"),
         ("versioned-ftp://host/a", "begin with versioned-s3"),
         ("versioned-s3:/bucket", "no bucket"),
         ("versioned-file:data", "query or fragment"),

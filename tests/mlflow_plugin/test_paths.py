@@ -53,7 +53,7 @@ def test_a_query_or_fragment_is_refused(uri: str) -> None:
 @pytest.mark.parametrize("uri", ["/data/store", "s3://bucket/p", "versioned-floppy://a"])
 def test_a_uri_of_somebody_else_is_refused(uri: str) -> None:
     """A plain path, another scheme, or a kind of store that does not exist."""
-    with pytest.raises(InvalidInput, match="versioned-s3://"):
+    with pytest.raises(InvalidInput, match="versioned-"):
         paths.location(uri)
 
 

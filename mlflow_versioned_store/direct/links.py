@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -92,8 +93,11 @@ def _signed(uri: str, s3_version_id: str | None, version: Version, seconds: int)
     }
     if s3_version_id is not None:
         parameters["VersionId"] = s3_version_id
-    client: Any = s3_client(s3_config.resolve())
-    try:
-        return str(client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
-    finally:
-        client.close()
+    client = _signer(s3_config.fingerprint())
+    return str(client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
+
+
+@lru_cache(maxsize=1)
+def _signer(_configuration: tuple[object, ...]) -> Any:
+    """Return a client to sign with; making one takes longer than to read a small file, so it is kept."""
+    return s3_client(s3_config.resolve())

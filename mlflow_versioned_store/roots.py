@@ -65,6 +65,14 @@ def mlflow_part(path: str) -> int:
     return len(parts)
 
 
+def experiment(root: str) -> str:
+    """Return the experiment that an artifact root counts for: the first component of its name.
+
+    "" where MLflow's own part begins there: the store then is the location of one experiment.
+    """
+    return root.partition("/")[0] if mlflow_part(root) else ""
+
+
 def clean_path(path: str) -> str:
     """Return `path` if it may name something inside a store; slashes at its ends are dropped.
 

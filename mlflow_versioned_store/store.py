@@ -33,7 +33,7 @@ from mlflow_versioned_store.history.sealed import digest_named
 from mlflow_versioned_store.marker import Marker, check_features
 from mlflow_versioned_store.native.patterns import compiled
 from mlflow_versioned_store.native.undeleting import Undeleted, undelete
-from mlflow_versioned_store.roots import Place, clean_path, place_of_address
+from mlflow_versioned_store.roots import Place, clean_path, experiment, place_of_address
 from mlflow_versioned_store.settings import LOG_NAME, PLAIN, Settings, change_settings, read_settings
 
 __all__ = [
@@ -271,7 +271,9 @@ class Store:
         return settings, math.inf
 
     def _domain_name(self, settings: Settings, artifact_root: str) -> str:
-        scope = "all" if settings.dedup_scope == "store" else f"experiment-{artifact_root.split('/', 1)[0]}"
+        scope = "all"
+        if settings.dedup_scope == "experiment":
+            scope = f"experiment-{name}" if (name := experiment(artifact_root)) else "experiment"
         return f"{scope}-{self._key_name}" if self._key_name else scope
 
     @cached_property

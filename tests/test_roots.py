@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.errors import InvalidInput
-from mlflow_versioned_store.roots import PATH_BYTES_MAX, clean_path, mlflow_part, place, place_of_address
+from mlflow_versioned_store.roots import PATH_BYTES_MAX, clean_path, experiment, mlflow_part, place, place_of_address
 
 RUN = "0123456789abcdef" * 2
 PLACES = [
@@ -115,3 +115,19 @@ def test_the_quick_look_refuses_what_the_careful_one_refuses(path: str) -> None:
     assert not {"", ".", "..", "_mvs"} & set(parts)
     assert not {"\0", "\\"} & set(clean)
     assert clean == path.strip("/")
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("", ""),
+        (f"1/{RUN}/artifacts", "1"),
+        (f"team/1/{RUN}/artifacts", "team"),
+        (f"{RUN}/artifacts", ""),
+        ("models/m-0a1b/artifacts", ""),
+        ("1/models/m-0a1b/artifacts", "1"),
+    ],
+)
+def test_an_experiment_is_what_stands_before_mlflows_part(root: str, expected: str) -> None:
+    """Runs that lie directly in a store count for one experiment, not for one each."""
+    assert experiment(root) == expected

@@ -35,6 +35,7 @@ from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Place, Version
 from mlflow_versioned_store.pools import in_order
+from mlflow_versioned_store.roots import experiment
 from mlflow_versioned_store.store import Store
 
 Level: TypeAlias = Literal["experiment", "run", "path"]
@@ -66,24 +67,19 @@ def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     leanings = _Leanings(store.reader.directories, spaces)
     ledger = Ledger(leanings.bases)
     depth = LEVELS.index(by) + 1
-    roots = sorted(store.roots_below(below), key=lambda root: (experiment_of(root), root))
+    roots = sorted(store.roots_below(below), key=lambda root: (experiment(root), root))
     with ThreadPoolExecutor(ROOTS_AT_ONCE, thread_name_prefix="mvs-usage") as pool:
         read = in_order(lambda root: pool.submit(_Holdings, store, spaces, root), roots)
         for root, holdings in zip(roots, read, strict=True):
             leanings.learn(holdings.leaning)
             for holding in holdings.by_path():
                 ledger.add(
-                    (experiment_of(root), root, holding.path)[:depth],
+                    (experiment(root), root, holding.path)[:depth],
                     logged=holding.size,
                     runs=holding.runs(),
                     elsewhere=holding.elsewhere,
                 )
     return ledger.settle()
-
-
-def experiment_of(root: str) -> str:
-    """Return the experiment that an artifact root counts for: the first component of its name."""
-    return root.partition("/")[0]
 
 
 class _Spaces:

@@ -77,7 +77,8 @@ def _undelete(
         raise Unsupported(f"{backend.location} keeps no object versions, so nothing that was deleted can come back.")
     by_key: dict[str, list[ObjectVersion]] = defaultdict(list)
     for one in versions.list(folder):
-        if wanted is None or one.key in wanted:
+        # What a probe wrote was meant to go.
+        if one.key in wanted if wanted is not None else keys.PROBES not in one.key:
             by_key[one.key].append(one)
     markers: list[ObjectVersion] = []
     others: list[ObjectVersion] = []

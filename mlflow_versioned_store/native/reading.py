@@ -7,7 +7,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Self, overload
@@ -16,12 +15,11 @@ from mlflow_versioned_store.backends.s3_versions import PARTS_MAX
 from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.content.wanted import ignore
-from mlflow_versioned_store.content.workers import computing
 from mlflow_versioned_store.digests import Hasher
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 BLOCK_BYTES = 8 << 20
-_HASHED_BYTES = 4 << 20
+_HASHED_BYTES = 1 << 20
 # Of a stream nobody knows how long it will be: this allows 160 GB.
 _STREAM_BLOCK_BYTES = 16 << 20
 
@@ -86,14 +84,8 @@ class Content:
     def hashed(self, hasher: Hasher) -> str:
         """Return a digest of a file or of bytes, having read all of it."""
         self.seek(0)
-        hashing: Future[object] | None = None
         while block := self._read(_HASHED_BYTES):
-            if hashing is not None:
-                hashing.result()
-            # The next block is read meanwhile.
-            hashing = computing.submit(hasher.update, block)
-        if hashing is not None:
-            hashing.result()
+            hasher.update(block)
         self.check()
         return hasher.hexdigest()
 

@@ -85,15 +85,29 @@ class WholeObject:
             for offset, data in self._ranges(ranges):
                 parts.write(offset, data)
 
-    def _copy(self, sink: Sink, on_bytes: Callable[[int], None]) -> bool:
-        """Write all of it into `sink`; tell whether it has its SHA-256."""
+    def hashed(self, on_data: Callable[[int, Buffer], None]) -> str:
+        """Return the SHA-256 of all of it, hex; `on_data` gets the bytes on the way, each piece with where it begins.
+
+        Raises:
+            ObjectMissing: It is gone.
+            Damaged: It is not what was committed.
+        """
         sha256 = hashlib.sha256()
         with self._held(self._size):
             for offset, data in self._ranges([(0, self._size)]):
-                sink.write(offset, data)
+                on_data(offset, data)
                 sha256.update(data)
-                on_bytes(len(data))
-        return self._sha256 in ("", sha256.hexdigest())
+        return sha256.hexdigest()
+
+    def _copy(self, sink: Sink, on_bytes: Callable[[int], None]) -> bool:
+        """Write all of it into `sink`; tell whether it has its SHA-256."""
+
+        def write(offset: int, data: Buffer) -> None:
+            sink.write(offset, data)
+            on_bytes(len(data))
+
+        digest = self.hashed(write)
+        return self._sha256 in ("", digest)
 
     @property
     def _identity(self) -> str:

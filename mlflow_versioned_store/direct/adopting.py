@@ -7,7 +7,6 @@ What was taken in before is passed over, so adoption may be interrupted, and run
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from mlflow_versioned_store.artifact_root import ArtifactRoot
 from mlflow_versioned_store.backends.s3_versions import open_versions
 from mlflow_versioned_store.changes import Recorded
 from mlflow_versioned_store.content.locations import Native, Reference, decode_location
-from mlflow_versioned_store.content.workers import fetching
+from mlflow_versioned_store.content.whole_objects import WholeObject
 from mlflow_versioned_store.context import here
 from mlflow_versioned_store.direct.listing import Existing, Object, Place
 from mlflow_versioned_store.errors import InvalidInput
@@ -35,7 +34,6 @@ _ROOTS_AT_ONCE = 8
 # A commit's entries; a root of more objects has several commits.
 _OBJECTS_AT_ONCE = 5000
 _NAMED_MAX = 5
-_HASHED_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
@@ -230,18 +228,15 @@ def _is_current(root: ArtifactRoot | None, path: str) -> bool:
 
 def _sha256(store_location: str, version: Existing) -> str:
     """Return the SHA-256 of an object version, which is read once."""
-    backend, key = open_reference(version.reference.uri, store_location)
-    sha256 = hashlib.sha256()
-    ranges = [(at, min(version.size, at + _HASHED_BYTES)) for at in range(0, version.size, _HASHED_BYTES)]
-    running: deque[Future[memoryview]] = deque()
-
-    def get(start: int, stop: int) -> memoryview:
-        return memoryview(backend.get(key, start=start, stop=stop, s3_version_id=version.reference.s3_version_id).data)
-
-    for start, stop in ranges:
-        running.append(fetching.submit(get, start, stop))
-        if len(running) > 2:
-            sha256.update(running.popleft().result())
-    while running:
-        sha256.update(running.popleft().result())
-    return sha256.hexdigest()
+    reference = version.reference
+    backend, key = open_reference(reference.uri, store_location)
+    whole = WholeObject(
+        reference.uri,
+        backend,
+        key,
+        s3_version_id=reference.s3_version_id,
+        e_tag=reference.e_tag,
+        size=version.size,
+        sha256="",
+    )
+    return whole.hashed(lambda _offset, _data: None)

@@ -7,7 +7,6 @@ What was taken in before is passed over, so adoption may be interrupted, and run
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.records import DraftEntry
 from mlflow_versioned_store.keys import RESERVED
 from mlflow_versioned_store.native.objects import STORE as NATIVE_STORE
+from mlflow_versioned_store.pools import in_order
 from mlflow_versioned_store.references import open_reference
 from mlflow_versioned_store.roots import clean_path, joined, place
 from mlflow_versioned_store.store import Store
@@ -100,14 +100,13 @@ def adopt(store: Store | None, adoption: Adoption) -> Adopted:
         VersionedStoreError: The source or the store could not be read or written; what was taken in stays.
     """
     found = Adopted()
-    running: deque[Future[Adopted]] = deque()
     with ThreadPoolExecutor(_ROOTS_AT_ONCE, thread_name_prefix="mvs-adopt") as pool:
-        for name, objects in _by_root(adoption, found):
-            running.append(pool.submit(_adopt_root, store, name, objects, adoption))
-            if len(running) > 2 * _ROOTS_AT_ONCE:
-                found.add(running.popleft().result())
-        while running:
-            found.add(running.popleft().result())
+
+        def submit(piece: tuple[str, list[Object]]) -> Future[Adopted]:
+            return pool.submit(_adopt_root, store, *piece, adoption)
+
+        for one in in_order(submit, _by_root(adoption, found), at_once=2 * _ROOTS_AT_ONCE):
+            found.add(one)
     return found
 
 

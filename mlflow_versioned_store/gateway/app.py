@@ -116,7 +116,8 @@ class Gateway:
             case Operation.GET_VERSIONING:
                 body = documents.document("VersioningConfiguration", [("Status", "Enabled")])
                 return Response(body, media_type=_XML)
-        objects.check_readable(allowed=key.may_read(asked.bucket, asked.query.get("prefix", "")))
+        if not key.may_read(asked.bucket, asked.query.get("prefix", "")):
+            raise failures.denied("Access Denied")
         page = {
             Operation.LIST_OBJECTS: pages.objects,
             Operation.LIST_OBJECTS_V2: pages.objects_v2,
@@ -179,7 +180,8 @@ class _Reading:
     def _found(self) -> Found:
         key = self._gateway.keys[self._access_key]
         bucket = self._gateway.bucket(self._asked, key)
-        objects.check_readable(allowed=key.may_read(self._asked.bucket, self._asked.key))
+        if not key.may_read(self._asked.bucket, self._asked.key):
+            raise failures.denied("Access Denied")
         wanted = self._asked.query.get("versionId")
         found = bucket.find(self._asked.key, wanted)
         if found is None:

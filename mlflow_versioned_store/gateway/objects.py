@@ -12,7 +12,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import NamedTuple
 
 from mlflow_versioned_store.gateway.bucket import version_id
-from mlflow_versioned_store.gateway.failures import S3Error, denied, invalid
+from mlflow_versioned_store.gateway.failures import S3Error, invalid
 from mlflow_versioned_store.history.versions import Version
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
@@ -160,16 +160,6 @@ def tombstone(version: Version, *, named: bool) -> S3Error:
     if named:
         return S3Error(405, "MethodNotAllowed", "This version is a delete marker.", found | {"Allow": "DELETE"})
     return S3Error(404, "NoSuchKey", "The object was deleted; its earlier versions are listed.", found)
-
-
-def check_readable(*, allowed: bool) -> None:
-    """Refuse who may not read here.
-
-    Raises:
-        S3Error: Not allowed.
-    """
-    if not allowed:
-        raise denied("Access Denied")
 
 
 def _validators(version: Version) -> dict[str, str]:

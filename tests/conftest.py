@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import boto3
 import pytest
 
 import mlflow_versioned_store
@@ -111,6 +112,14 @@ def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         # What a test before has read would hide what this one reads; tests of the cache have one of their own.
         patch.setenv("MVS_CACHE", "off")
         yield
+
+
+@pytest.fixture(autouse=True)
+def forgotten_clients() -> None:
+    """Forget the clients that boto3 and MLflow keep: they hold the keys of the test before, for the same endpoint."""
+    boto3.DEFAULT_SESSION = None
+    if repository := sys.modules.get("mlflow.store.artifact.s3_artifact_repo"):
+        repository._cached_get_s3_client.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""The SHA-256 of a file, computed beside its reader: as it comes, or not at all while the file may be a known one.
+"""The SHA-256 of a file, computed beside its reader: as it comes, or not at all while it goes on as a known file does.
 
 A file all of whose chunks are those of a known file, in order, has that file's SHA-256. Hashing it is put off as long
-as that is possible, and made up for by a second reading, checked against the chunks of the first, once it is not.
+as that is possible. Once it is not, it goes on from the last state that the known file had before they part; what is
+between is made up for by a second reading, checked against the chunks of the first.
 
 The SHA-256 is then taken from an index, which any writer of the domain may have written: whoever can lie there could as
 well have logged other bytes. What a reader gets is checked against the chunks that were read here.
@@ -9,19 +10,21 @@ well have logged other bytes. What a reader gets is checked against the chunks t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from io import FileIO
+from itertools import accumulate, takewhile
 from typing import Protocol
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.indexes import FileRows, Placed
+from mlflow_versioned_store.content.sha256 import State, is_resumable, sha256
 from mlflow_versioned_store.content.workers import computing
 
 # By then the first segment was looked up and the second one is read: what is not known now will not be.
 _PUT_OFF_BYTES_MAX = 40 << 20
+_STATES_APART_BYTES = 16 << 20
 
 
 class KnownFiles(Protocol):
@@ -36,17 +39,22 @@ class FileChangedError(Exception):
 
 
 class Hashing:
-    """The SHA-256 of bytes that come block by block, computed by another thread meanwhile."""
+    """The SHA-256 of bytes that come block by block, computed by another thread meanwhile.
+
+    Attributes:
+        states: What it was on the way, about every 16 MiB; none where that cannot be had.
+    """
 
     def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
+        self.states: list[State] = []
+        self._sha256 = sha256()
         self._running: Future[None] | None = None
 
     def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:  # noqa: ARG002 - for those who put off
         """Take the next bytes, which are these chunks (digest, bytes)."""
         if self._running is not None:
             self._running.result()
-        self._running = computing.submit(self._sha256.update, data)
+        self._running = computing.submit(self._update, data)
 
     def hexdigest(self) -> str:
         """Return the SHA-256 of all that was added."""
@@ -59,11 +67,18 @@ class Hashing:
         if self._running is not None:
             self._running.exception()
 
+    def _update(self, data: Buffer) -> None:
+        self._sha256.update(data)
+        state = self._sha256.state()
+        noted = self.states[-1].position if self.states else 0
+        if state is not None and state.position >= noted + _STATES_APART_BYTES:
+            self.states.append(state)
+
 
 class PutOffHashing(Hashing):
-    """The SHA-256 of a file, put off while the file may turn out to be a known one.
+    """The SHA-256 of a file, put off while the file goes on as a known one does.
 
-    Once it does not, another thread reads again what was put off.
+    Once it does not, another thread reads again what was put off and cannot be taken from the known one.
 
     Args:
         file: The file, opened once more, to read again what was put off.
@@ -80,9 +95,7 @@ class PutOffHashing(Hashing):
         self._digest = digest
         self._waits = True
         self._put_off: list[tuple[bytes, int]] = []
-        self._added = 0
-        self._file: FileRows | None = None
-        self._rows: Sequence[Placed] = ()
+        self._alike: list[tuple[FileRows, Sequence[Placed]]] = []
         self._matched = 0
 
     def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:
@@ -95,8 +108,7 @@ class PutOffHashing(Hashing):
             super().add(data, chunks)
             return
         self._put_off.extend(chunks)
-        self._added += len(data)
-        if not self._may_be_known(chunks):
+        if self._put_off and not self._may_be_known():
             self._stop_waiting()
 
     def hexdigest(self) -> str:
@@ -106,31 +118,53 @@ class PutOffHashing(Hashing):
             FileChangedError: Bytes that were put off are not there any more.
         """
         if self._waits:
-            if self._file is not None and (self._matched, self._added) == (self._file.length, self._file.size):
-                return self._file.sha256
+            for file, _ in self._alike:
+                if file.length == self._matched == len(self._put_off):
+                    self.states = list(file.states)
+                    return file.sha256
             self._stop_waiting()
         return super().hexdigest()
 
-    def _may_be_known(self, chunks: Sequence[tuple[bytes, int]]) -> bool:
-        if self._file is None and self._put_off:
+    def _may_be_known(self) -> bool:
+        if not self._alike:
             files = self._known.files_from(self._put_off[0][0])
-            alike = next((known for known in files if known[0].size == self._size), None)
-            if alike is None:
-                return not files and self._added <= _PUT_OFF_BYTES_MAX
-            self._file, self._rows = alike
-            chunks = self._put_off
-        rows = self._rows[self._matched : self._matched + len(chunks)]
-        self._matched += len(chunks)
-        return [digest for digest, _ in chunks] == [row.digest for row in rows]
+            self._alike = [known for known in files if self._helps(known[0])]
+            if not self._alike:
+                return not files and sum(size for _, size in self._put_off) <= _PUT_OFF_BYTES_MAX
+        came = [digest for digest, _ in self._put_off[self._matched :]]
+        alike = [_alike(came, rows[self._matched : self._matched + len(came)]) for _, rows in self._alike]
+        most = max(alike)
+        self._alike = [known for known, length in zip(self._alike, alike, strict=True) if length == most]
+        self._matched += most
+        return most == len(came)
+
+    def _helps(self, file: FileRows) -> bool:
+        # Without states, all that was put off has to be made up for where the two part.
+        return file.size == self._size or (bool(file.states) and is_resumable())
 
     def _stop_waiting(self) -> None:
         self._waits = False
         self._running = computing.submit(self._catch_up)
 
     def _catch_up(self) -> None:
-        for digest, size in self._put_off:
+        ends = list(accumulate(size for _, size in self._put_off))
+        if self._matched and is_resumable():
+            self.states = [state for state in self._alike[0][0].states if state.position <= ends[self._matched - 1]]
+        at = 0
+        if self.states:
+            self._sha256 = sha256(self.states[-1])
+            at = self.states[-1].position
+        for (digest, size), end in zip(self._put_off, ends, strict=True):
+            if end <= at:
+                continue
+            self._again.seek(end - size)
             data = self._again.read(size)
             if self._digest(data) != digest:
                 raise FileChangedError
-            self._sha256.update(data)
+            self._update(memoryview(data)[max(0, at - (end - size)) :])
         self._put_off.clear()
+
+
+def _alike(digests: Sequence[bytes], rows: Sequence[Placed]) -> int:
+    """Return how many rows, from the first on, are the chunks with these digests."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].digest, zip(digests, rows, strict=False)))

@@ -7,6 +7,7 @@ that one leans on. Encoded as one zstd frame of MessagePack columns, about 48 by
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from bisect import bisect_left
@@ -23,6 +24,7 @@ from mlflow_versioned_store.content.codecs import decompress_table
 from mlflow_versioned_store.content.digests import DIGEST_BYTES
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
+from mlflow_versioned_store.content.sha256 import State
 from mlflow_versioned_store.errors import Damaged
 
 INDEX_BYTES_MAX = 64 << 20
@@ -33,6 +35,16 @@ ROWS_MISSING = 2
 # Of chunks that end alike, one this near to its place is taken for the one that sat there.
 _NEAR_BYTES = 256 << 10
 _UINT32 = 1 << 32
+_STATE = struct.Struct("<Q32s")
+_UNREADABLE = (
+    msgspec.MsgspecError,
+    zstandard.ZstdError,
+    struct.error,
+    RecursionError,
+    ValueError,
+    TypeError,
+    IndexError,
+)
 
 
 class Placed(msgspec.Struct, eq=False, gc=False):
@@ -72,12 +84,14 @@ class FileRows(NamedTuple):
         length: How many rows it has.
         size: Its bytes.
         sha256: Its SHA-256, hex.
+        states: What that was on the way, in the order of their positions.
     """
 
     first: int
     length: int
     size: int
     sha256: str
+    states: Sequence[State] = ()
 
 
 class Index:
@@ -187,7 +201,7 @@ def encode(index: Index) -> bytes:
         _to_bytes(array("I", (row.chain for row in rows))),
         *map(_to_bytes, (numbers, offsets, sizes, depths, base_numbers, base_offsets, base_sizes)),
         index.follows,
-        [(file.first, file.length, file.size, bytes.fromhex(file.sha256)) for file in index.files],
+        [_encode_file(file) for file in index.files],
     )
     return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(columns))
 
@@ -200,7 +214,15 @@ def decode(data: Buffer) -> Index:
     """
     try:
         return _decode_columns(msgspec.msgpack.decode(decompress_table(data, INDEX_BYTES_MAX)))
-    except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, ValueError, TypeError, IndexError) as error:
+    except (
+        msgspec.MsgspecError,
+        zstandard.ZstdError,
+        struct.error,
+        RecursionError,
+        ValueError,
+        TypeError,
+        IndexError,
+    ) as error:
         raise Damaged(f"An index cannot be read: {error}.") from error
 
 
@@ -209,12 +231,22 @@ def _decode_columns(columns: Any) -> Index:
     if version != _VERSION or len(encoded) != 10:
         raise ValueError("its version is not known")
     rows = _decode_rows(pack_list, digests, encoded)
-    file_rows = [FileRows(first, length, size, memoryview(sha256).hex()) for first, length, size, sha256 in files]
+    file_rows = [_decode_file(*file) for file in files]
     if len(follows) != len(rows) or any(
         len(file.sha256) != 64 or not 0 <= file.first < file.first + file.length <= len(rows) for file in file_rows
     ):
         raise ValueError("its files are not made of its rows")
     return Index(rows, follows, file_rows)
+
+
+def _encode_file(file: FileRows) -> tuple[object, ...]:
+    states = b"".join(_STATE.pack(*state) for state in file.states)
+    return (file.first, file.length, file.size, bytes.fromhex(file.sha256), states)
+
+
+def _decode_file(first: int, length: int, size: int, sha256: bytes, states: bytes = b"") -> FileRows:
+    known = tuple(State(*state) for state in _STATE.iter_unpack(states))
+    return FileRows(first, length, size, memoryview(sha256).hex(), known)
 
 
 def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> list[Placed]:

@@ -71,7 +71,7 @@ class Document:
             # One that began in an earlier document, or is not read to its end, has no digest that fits its rows.
             whole = sum(row.raw for row in self._rows[start:end]) == source.size if source.sha256 else False
             if whole and end - start >= _ROWS_OF_A_LARGE_FILE:
-                yield FileRows(start, end - start, source.size, source.sha256)
+                yield FileRows(start, end - start, source.size, source.sha256, source.states)
 
 
 def publish(

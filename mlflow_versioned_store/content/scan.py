@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from mlflow_versioned_store.content.chunking import Chunking, Cutter
 from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
 from mlflow_versioned_store.content.foreseen import Follower, Foresight
 from mlflow_versioned_store.content.hashing import FileChangedError, Hashing, PutOffHashing
+from mlflow_versioned_store.content.sha256 import State
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Stream
@@ -50,10 +51,14 @@ def size_up_to(sources: Iterable[Source], limit: int) -> int:
 
 # Thousands of these live at a time and none is ever part of a cycle, so the garbage collector need not visit them.
 class Scanned(msgspec.Struct, eq=False, gc=False):
-    """One source as it was read; `size` (bytes) and `sha256` (hex) are final once its last chunk was taken."""
+    """One source as it was read.
+
+    `size` (bytes), `sha256` (hex) and its `states` on the way are final once its last chunk was taken.
+    """
 
     size: int = 0
     sha256: str = ""
+    states: Sequence[State] = ()
 
 
 class Chunk(msgspec.Struct, eq=False, gc=False):
@@ -204,7 +209,7 @@ class Scanner:
                 scanned.size += used
                 self._on_read(used)
                 hashing.add(block[:used], names)
-        scanned.sha256 = hashing.hexdigest()
+        scanned.sha256, scanned.states = hashing.hexdigest(), hashing.states
 
     def _next_chunk(self, scanned: Scanned, data: memoryview, follower: Follower, *, final: bool) -> Chunk | None:
         if not final and follower.awaits_more_than(len(data)):

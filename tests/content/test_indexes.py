@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mlflow_versioned_store.content import indexes
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
+from mlflow_versioned_store.content.sha256 import State
 from mlflow_versioned_store.errors import Damaged, VersionedStoreError
 from tests.content.making import MIB, noise
 
@@ -70,6 +71,21 @@ def test_an_index_comes_back(rows: list[Placed]) -> None:
     decoded = indexes.decode(indexes.encode(index))
     assert plain(decoded) == plain(index)
     assert decoded.follows == index.follows
+
+
+@given(states=st.lists(st.tuples(st.integers(0, 2**64 - 1), st.binary(min_size=32, max_size=32)), max_size=5))
+def test_the_files_of_an_index_come_back(states: list[tuple[int, bytes]]) -> None:
+    """A large file has its size, SHA-256 and states after reading; indexes of before there were states read too."""
+    index = sample()
+    index.files = [index.files[0]._replace(states=tuple(State(*state) for state in states))]
+    assert indexes.decode(indexes.encode(index)).files == index.files
+    columns = columns_of(index)
+    columns[-1] = [file[:4] for file in columns[-1]]
+    assert indexes.decode(encoded(columns)).files == [index.files[0]._replace(states=())]
+    columns = columns_of(index)
+    columns[-1] = [(*file[:4], b"x" * 39) for file in columns[-1]]
+    with pytest.raises(Damaged):
+        indexes.decode(encoded(columns))
 
 
 def test_rows_are_found() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from benchmarks.data import MIB, PARQUET_ROWS, RANDOM_BYTES, SERVER_FILES, TABLE
 GIB = 1024 * MIB
 MEMORY_MAX = 350 * MIB
 BOTH = ("stock", "ours")
+# MLflow's clients then send no file past the server, by links that it signs, whatever is behind it.
+THROUGH_SERVER = {"MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false", "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false"}
 ADOPTED_OBJECTS = 100_000
 
 
@@ -77,6 +79,8 @@ class Scenario:
         lines: the lines they measure.
         sides: who runs it.
         server_workers: 0 for direct access, else how many workers the proxying tracking server has.
+        environment: further variables of the server and its clients.
+        native: whether our side keeps everything as plain objects, as stock does anyway.
         by_request: whether it is only run when its lines are asked for.
     """
 
@@ -85,6 +89,8 @@ class Scenario:
     steps: Callable[[Data], list[Step]]
     sides: tuple[str, ...] = BOTH
     server_workers: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    native: bool = False
     by_request: bool = False
 
 
@@ -160,6 +166,15 @@ def _server(inputs: Data) -> list[Step]:
     ]
 
 
+def _links(inputs: Data) -> list[Step]:
+    file = inputs.random()
+    return [
+        Step(None, "log_folder", {"path": str(inputs.small_files(40, seed=8))}, "b"),
+        _file("links-file-up", file, "random.bin"),
+        _down("links-file-down", "random.bin", size_of(file)),
+    ]
+
+
 def _writers(inputs: Data) -> list[Step]:
     return [
         _store(inputs),
@@ -189,7 +204,6 @@ def _versions(inputs: Data) -> list[Step]:
 def _native(inputs: Data) -> list[Step]:
     file = inputs.random()
     return [
-        Step(None, "keep_natively"),
         _file("native-first", file, "random.bin"),
         _file("native-again", file, "random.bin"),
         _file("native-elsewhere", file, "random.bin", "b"),
@@ -301,6 +315,8 @@ LINES = (
     Line("server-files-down", "… 300 files down", 0.9),
     Line("server-file-up", "… 512 MiB up", 0.8),
     Line("server-file-down", "… 512 MiB down", 0.8),
+    Line("links-file-up", "past it, by links that it signs: 512 MiB up, kept as a plain object", 0.8),
+    Line("links-file-down", "… down", 0.8),
     Line("writers", "256 writers, one file each, one artifact root", seconds=60, requests=8 * 256),
     Line("list-commits", "`list_artifacts` of a root with 10,000 commits", requests=4),
     Line("versions-log-first", "a 118 MB CSV, version 1"),
@@ -347,7 +363,7 @@ SCENARIOS = (
         ),
         _random,
     ),
-    Scenario("native", ("native-first", "native-again", "native-elsewhere", "native-download"), _native),
+    Scenario("native", ("native-first", "native-again", "native-elsewhere", "native-download"), _native, native=True),
     Scenario("csv", ("csv-first", "csv-edited", "csv-edited-elsewhere"), _csv),
     Scenario("small", ("small-first", "small-again", "small-download"), _small),
     Scenario("texts", ("texts",), _texts),
@@ -358,7 +374,9 @@ SCENARIOS = (
         ("server-files-up", "server-files-down", "server-file-up", "server-file-down"),
         _server,
         server_workers=4,
+        environment=THROUGH_SERVER,
     ),
+    Scenario("links", ("links-file-up", "links-file-down"), _links, server_workers=4, native=True),
     Scenario("writers", ("writers",), _writers),
     Scenario("commits", ("list-commits",), _commits, by_request=True),
     Scenario(
@@ -386,6 +404,7 @@ SCENARIOS = (
         ("memory-server-up", "memory-server-down"),
         _memory_server,
         server_workers=1,
+        environment=THROUGH_SERVER,
         by_request=True,
     ),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,11 +83,14 @@ class Bench:
 
     @contextmanager
     def _place(self, scenario: Scenario, location: str, scratch: Path) -> Iterator[_Place]:
-        environment = self.minio.environment() | {"MLFLOW_S3_ENDPOINT_URL": self.endpoint}
+        environment = self.minio.environment() | {"MLFLOW_S3_ENDPOINT_URL": self.endpoint} | dict(scenario.environment)
+        scheme = location.partition(":")[0]
+        if scenario.native and scheme == SCHEMES["ours"]:
+            _keep_natively(location, environment)
         tracking = Tracking(f"sqlite:///{scratch / 'direct.db'}")
         experiment = tracking.new_experiment(location)
         if not scenario.server_workers:
-            yield _Place(tracking, experiment, scratch, environment, location.partition(":")[0])
+            yield _Place(tracking, experiment, scratch, environment, scheme)
             return
         workers = scenario.server_workers
         environment["MVS_CACHE_DIR"] = str(scratch / "server-cache")
@@ -154,6 +158,12 @@ class _Place:
         if not isinstance(self.tracking, TrackingServer):
             return []
         return [Peak(pid) for pid in descendants(self.tracking.process.pid)]
+
+
+def _keep_natively(location: str, environment: Mapping[str, str]) -> None:
+    """Make a store that keeps everything as plain objects."""
+    command = [sys.executable, "-m", "mlflow_versioned_store", "init", "--native", "**", location]
+    subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager

@@ -92,21 +92,6 @@ def log_file(order: dict[str, Any]) -> Work:
     return lambda: mlflow.log_artifact(str(path), "data")
 
 
-def keep_natively(order: dict[str, Any]) -> Work:
-    """Where it is ours, make the store keep everything as plain objects; stock does so anyway."""
-    import mlflow
-
-    from mlflow_versioned_store.context import Context
-    from mlflow_versioned_store.store import open_store
-
-    def work() -> None:
-        if order["scheme"] != "s3":
-            store, _ = open_store(mlflow.get_artifact_uri(), write=True)
-            store.keep_natively(["**"], Context())
-
-    return work
-
-
 def log_folder(order: dict[str, Any]) -> Work:
     """`mlflow.log_artifacts` of a directory."""
     import mlflow
@@ -232,7 +217,6 @@ def log_edits(order: dict[str, Any]) -> Work:
 
 OPERATIONS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "log_file": log_file,
-    "keep_natively": keep_natively,
     "log_folder": log_folder,
     "download": download,
     "log_texts": log_texts,

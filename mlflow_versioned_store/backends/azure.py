@@ -91,7 +91,7 @@ def _obstore(container: str, account: AzureAccount) -> Backend:
         config["sas_key"] = account.sas.lstrip("?")
     options: Any = {"allow_http": account.endpoint.startswith("http://"), "timeout": transfer}
     retries: Any = {"max_retries": 0, "retry_timeout": stall}
-    bulk = AzureStore(container, config=config, client_options=options, retry_config=retries)
+    bulk = partial(AzureStore, container, config=config, client_options=options, retry_config=retries)
     quick = AzureStore(container, config=config, client_options=options | {"read_timeout": stall}, retry_config=retries)
     return ObstoreBackend(
         Stores(quick, quick, bulk),

@@ -45,12 +45,12 @@ def _obstore(bucket: str) -> Backend:
     retries: Any = {"max_retries": 0, "retry_timeout": stall}
     try:
         quick = GCSStore(bucket, client_options={"read_timeout": stall, "timeout": transfer}, retry_config=retries)
-        bulk = GCSStore(bucket, client_options={"timeout": transfer}, retry_config=retries)
     except BaseError as error:
         raise CredentialsMissing(
             f"No credentials for gs://{bucket} can be used: {str(error).partition(chr(10))[0]}. Set "
             "GOOGLE_APPLICATION_CREDENTIALS, or log in (gcloud auth application-default login)."
         ) from error
+    bulk = partial(GCSStore, bucket, client_options={"timeout": transfer}, retry_config=retries)
     return ObstoreBackend(
         Stores(quick, quick, bulk),
         location=f"gs://{bucket}",

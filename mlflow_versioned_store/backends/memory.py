@@ -25,7 +25,7 @@ def open_memory(name: str) -> Backend:
         if obstore_lost():
             raise Unsupported(f"{location} lives in the process that was forked, and its child cannot reach it.")
         return ObstoreBackend(
-            Stores(store, store, store),
+            Stores(store, store, lambda: store),
             location=location,
             capabilities=_CAPABILITIES,
             clock=lambda: datetime.now(UTC),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_versioned_store.backends.contract import (
@@ -54,23 +55,29 @@ _CAUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stores:
     """The obstore handles of one container; they differ in time limits and in what they send along.
 
     Args:
         read: For everything but writing.
         write: For small objects.
-        write_bulk: For objects over 256 KiB, whose transfer may take minutes.
+        open_bulk: Opens the one for objects over 256 KiB, whose transfer may take minutes. Opening takes a while, and
+            who only reads needs none.
         attributes: Stored with every object written.
         tags: Stored with every object written.
     """
 
     read: ObjectStore
     write: ObjectStore
-    write_bulk: ObjectStore
+    open_bulk: Callable[[], ObjectStore]
     attributes: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def write_bulk(self) -> ObjectStore:
+        """For objects over 256 KiB."""
+        return self.open_bulk()
 
 
 class ObstoreBackend(Backend):

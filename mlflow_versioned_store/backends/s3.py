@@ -114,7 +114,7 @@ class _Handles:
         return Stores(
             read=quick,
             write=self._store(read_timeout=stall, timeout=transfer, **headers) if headers else quick,
-            write_bulk=self._store(timeout=transfer, **headers),
+            open_bulk=partial(self._store, timeout=transfer, **headers),
             attributes=upload.attributes,
             tags=upload.tags,
         )

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -52,6 +53,25 @@ class TestRequests:
         (request,) = scripted.received
         assert "if-none-match" not in request.headers
         assert len(request.body) == (20 << 20) + 1
+
+    def test_the_client_for_large_objects_is_opened_for_the_first_one(
+        self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Opening a client takes milliseconds, which who only reads or writes a little need not wait for."""
+        opened = []
+        open_one = s3._Handles._store
+
+        def counted(self: s3._Handles, **client: Any) -> object:
+            opened.append(client)
+            return open_one(self, **client)
+
+        monkeypatch.setattr(s3._Handles, "_store", counted)
+        backend = once()
+        backend.put("a", b"small")
+        assert len(opened) == 1
+        backend.put("a", bytes(1 << 20))
+        assert len(opened) == 2
+        assert len(scripted.received) == 2
 
     def test_bytes_carry_a_checksum_and_are_not_hashed_twice(self, scripted: Scripted) -> None:
         """The body is checked by CRC64NVME, which is cheap, and not hashed again for the signature."""

@@ -16,7 +16,7 @@ from mlflow_versioned_store.changes import Item, Stored, checked_paths
 from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.locations import INLINE, Content, Extent, IndexName, Location, Packed
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.content.upload import INLINE_STORED_MAX, upload
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import Damaged, Unavailable, VersionedStoreError
@@ -66,15 +66,15 @@ def take(root: ArtifactRoot, taken: Sequence[Taken], *, operation: Operation, co
     checked_paths([Item(one.path, b"" if one.version.kind == "file" else None) for one in taken])
     domain, change = root.domain, _Change()
     files = _located([one for one in taken if one.version.kind == "file"])
-    unusable = _unusable(domain, {pack for file in files for pack in file.needs()})
+    unusable = _unusable(domain, {holder for file in files for holder in file.needs()})
     again = []
     for file in files:
-        abroad = file.taken.source.name != root.name and any(pack.domain != domain.name for pack in file.needs())
+        abroad = file.taken.source.name != root.name and any(pack.domain != domain.name for pack in file.packs())
         if abroad or not unusable.isdisjoint(file.needs()) or not change.has_room_for(file):
             again.append(file.taken)
         else:
             change.add(file)
-    leaned_on = change.packs()
+    leaned_on = change.needs()
     uploaded = upload(domain, [one.source.open(one.version) for one in again]) if again else None
     if uploaded is not None:
         for one, stored in zip(again, uploaded.files, strict=True):
@@ -105,10 +105,10 @@ class _File:
         extents = self.location.extents if isinstance(self.location, Packed) else ()
         return [self.content.packs[extent.pack] for extent in extents if extent.pack != INLINE]
 
-    def needs(self) -> list[PackName]:
-        """Return those packs, and the ones that they may lean on."""
+    def needs(self) -> list[Holder]:
+        """Return those packs, and what they may lean on."""
         packs = self.packs()
-        return [*packs, *self.content.leans] if packs else []
+        return [*packs, *self.content.bases] if packs else []
 
     def inline(self) -> list[Extent]:
         """Return the extents that lie inside its commit."""
@@ -123,7 +123,7 @@ class _Change:
         self.places: dict[str, Any] = {}
         self.frames = bytearray()
         self._packs: dict[PackName, int] = {}
-        self._leans: dict[PackName, None] = {}
+        self._bases: dict[Holder, None] = {}
         self._indexes: dict[IndexName, None] = {}
 
     def has_room_for(self, file: _File) -> bool:
@@ -138,17 +138,17 @@ class _Change:
             frames = memoryview(file.frames()) if file.inline() else memoryview(b"")
             location = Packed(tuple(self._moved(extent, file, frames) for extent in location.extents), location.tree)
             if file.packs():
-                self._leans.update(dict.fromkeys(file.content.leans))
+                self._bases.update(dict.fromkeys(file.content.bases))
                 self._indexes.update(dict.fromkeys(file.content.indexes))
         self.places[file.taken.path] = locations.encode_location(location)
 
-    def packs(self) -> set[PackName]:
-        """Return all packs that are needed."""
-        return {*self._packs, *self._leans}
+    def needs(self) -> set[Holder]:
+        """Return all packs and lenders that are needed."""
+        return {*self._packs, *self._bases}
 
     def content(self) -> dict[str, Any]:
         """Return what the places refer to."""
-        return locations.encode_content(Content(tuple(self._packs), tuple(self._leans), tuple(self._indexes)))
+        return locations.encode_content(locations.content_of(self._packs, self._bases, self._indexes))
 
     def _moved(self, extent: Extent, file: _File, frames: memoryview) -> Extent:
         if extent.pack != INLINE:
@@ -184,9 +184,9 @@ def _file(taken: Taken, at: Any, content: dict[str, Any], frames: Callable[[], B
     return _File(taken, location, decoded, frames)
 
 
-def _unusable(domain: Domain, packs: Iterable[PackName]) -> set[PackName]:
-    """Return which packs may not be leaned on; all, where that cannot be told."""
-    wanted = set(packs)
+def _unusable(domain: Domain, holders: Iterable[Holder]) -> set[Holder]:
+    """Return which packs and lenders may not be leaned on; all, where that cannot be told."""
+    wanted = set(holders)
     try:
         return domain.sightings.unusable(wanted)
     except VersionedStoreError as error:

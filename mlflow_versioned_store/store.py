@@ -153,7 +153,8 @@ class Store:
     def keep_natively(self, patterns: Sequence[str], context: Context) -> Settings:
         """Keep the paths that match one of `patterns` as plain objects from now on; none takes the setting back.
 
-        Where the store is in an S3 bucket, its versioning is switched on first. A few requests.
+        Where the store is in a bucket that can keep object versions, that is switched on first. Where it may not be,
+        S3 refuses, and elsewhere there is a warning: each version gets a key of its own then. A few requests.
 
         Args:
             patterns: On the path inside an artifact root, such as "data/**/*.parquet" or "**".
@@ -161,12 +162,12 @@ class Store:
 
         Raises:
             InvalidInput: A pattern can mean no path.
-            Unsupported: The bucket keeps no object versions, and cannot be made to.
+            Unsupported: The S3 bucket keeps no object versions, and cannot be made to.
         """
         compiled(patterns)
         versions = open_versions(self._backend) if patterns else None
-        if versions is not None:
-            versions.keep_versions()
+        if versions is not None and (by_hand := versions.keep_versions()):
+            _log.warning("Plain objects get a key for each version, since object versions are off: %s", by_hand)
         settings = change_settings(self.settings_log, {"native": list(patterns) or None}, context.who())
         with self._settings_lock:
             self._settings, self._settings_until = settings, math.inf
@@ -255,6 +256,7 @@ class Store:
             self._recent,
             dedup=dedup,
             delta=dedup and settings.delta and switch("MVS_DELTA"),
+            own_key=bool(self._key_name),
         )
 
     def _read_settings(self) -> tuple[Settings, float]:

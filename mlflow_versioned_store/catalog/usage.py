@@ -127,7 +127,7 @@ class _Holdings:
                 for pack, offset, stored, _ in location.extents:
                     space = inline if pack == INLINE else self._spaces.number(content.packs[pack])
                     extents.extend((space, offset, offset + stored))
-                if content.leans:
+                if content.bases:
                     self.leaning.update(content.packs, content.leans)
             case Native(key, s3_version_id):
                 extents.extend((self._spaces.number((key, s3_version_id)), 0, version.size))
@@ -150,7 +150,8 @@ class _Leanings:
         missing = sorted(pack for pack in packs if self._spaces.number(pack) not in self._columns)
         for at in range(0, len(missing), _PACKS_AT_ONCE):
             for pack, directory in self._directories.load(missing[at : at + _PACKS_AT_ONCE]).items():
-                deltas = sorted(directory.bases)
+                # What is borrowed is none of the store's own bytes.
+                deltas = sorted(at for at, base in directory.bases.items() if isinstance(base.pack, PackName))
                 bases = [directory.bases[delta] for delta in deltas]
                 self._columns[self._spaces.number(pack)] = (
                     array("q", (directory.offsets[delta] for delta in deltas)),

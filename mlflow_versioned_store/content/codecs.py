@@ -1,4 +1,7 @@
-"""How the bytes of a frame are encoded: as they are, by zstd, or by zstd with another chunk as its dictionary."""
+"""How the bytes of a frame are encoded: as they are, by zstd, or by zstd with another chunk as its dictionary.
+
+A borrowed chunk is a range of another object. Its frame only says where it begins there; the object is its base.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from mlflow_versioned_store.errors import Damaged
 RAW: Final = 0
 ZSTD: Final = 1
 DELTA: Final = 2
+BORROWED: Final = 3
+
+PLACE_BYTES: Final = 8
 
 RAW_BYTES_MAX: Final = 4 << 20
 WINDOW_BYTES_MAX: Final = 8 << 20
@@ -72,6 +78,10 @@ def decompress(codec: int, data: Buffer, raw_bytes: int, base: Buffer | None = N
         if len(data) != raw_bytes:
             raise Damaged(f"A frame holds {len(data)} bytes where its header says {raw_bytes}.")
         return data
+    if codec == BORROWED:
+        if base is None or len(base) != raw_bytes or len(data) != PLACE_BYTES:
+            raise Damaged(f"A frame borrows {raw_bytes} bytes, and not from an object that has them.")
+        return base
     if codec not in (ZSTD, DELTA):
         raise Damaged(f"A frame has the unknown codec {codec}.")
     return _decompress_zstd(data, raw_bytes, base if codec == DELTA else None)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.content import cache, fetch
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
-from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName, decode_tail, tail_range
+from mlflow_versioned_store.content.lenders import Lender
+from mlflow_versioned_store.content.packs import Directory, FramePlace, Holder, PackName, decode_tail, tail_range
 from mlflow_versioned_store.errors import Damaged
 
 _FRAMES_REMEMBERED = 200_000
@@ -33,13 +34,13 @@ class Directories:
         self._known: OrderedDict[PackName, Directory] = OrderedDict()
         self._frames = 0
 
-    def load(self, packs: Iterable[PackName]) -> dict[PackName, Directory]:
+    def load(self, packs: Iterable[Holder]) -> dict[PackName, Directory]:
         """Return the directories of `packs`, those not known yet in one parallel round trip.
 
         Raises:
             ObjectMissing, Damaged: A pack is gone or its directory is not what was written.
         """
-        wanted = dict.fromkeys(packs)
+        wanted = dict.fromkeys(pack for pack in packs if isinstance(pack, PackName))
         with self._lock:
             found = {pack: self._known[pack] for pack in wanted if pack in self._known}
         missing = {pack: fetch.Span(pack, *tail_range(pack)) for pack in wanted if pack not in found}
@@ -54,7 +55,7 @@ class Directories:
             return decode_tail(pack, tail)
         except Damaged:
             # The bytes may have been hurt on their way; a second reading decides.
-            cache.forget(self._backend, pack.key)
+            cache.forget(self._backend, pack.identity)
             return decode_tail(pack, fetch.read_span(self._backend, span))
 
     def _remember(self, pack: PackName, directory: Directory) -> None:
@@ -73,12 +74,13 @@ def frames_of_run(directories: dict[PackName, Directory], run: FramePlace) -> It
         Damaged: The run does not begin and end with a frame, or a base is not where a directory says.
     """
     pack = run.pack
+    assert isinstance(pack, PackName), "frames are in packs"
     directory = directories[pack]
     at = _position(directory, pack, run.offset)
     stop = run.offset + run.size
     while directory.offsets[at] < stop:
         place = FramePlace(pack, directory.offsets[at], directory.offsets[at + 1] - directory.offsets[at])
-        yield Frame(_chain(directories, place, at), directory.raws[at])
+        yield Frame(_chain(directories, pack, place, at), directory.raws[at])
         at += 1
         if at >= len(directory.raws):
             break
@@ -86,19 +88,25 @@ def frames_of_run(directories: dict[PackName, Directory], run: FramePlace) -> It
         raise Damaged(f"The pack {pack.key} has no frame that ends at byte {stop}.", key=pack.key)
 
 
-def _chain(directories: dict[PackName, Directory], place: FramePlace, at: int) -> tuple[FramePlace, ...]:
+def _chain(
+    directories: dict[PackName, Directory], pack: PackName, place: FramePlace, at: int
+) -> tuple[FramePlace, ...]:
     chain = [place]
-    while (base := directories[chain[-1].pack].bases.get(at)) is not None:
-        if base.pack not in directories or len(chain) > CHAIN_STEPS_MAX:
+    below = pack
+    while (base := directories[below].bases.get(at)) is not None:
+        if isinstance(base.pack, Lender):
+            chain.append(base)
+            break
+        below = base.pack
+        if below not in directories or len(chain) > CHAIN_STEPS_MAX:
             raise Damaged(
-                f"A delta in the pack {place.pack.key} leans on too many frames, or on a pack that its commit does not "
-                "name.",
-                key=place.pack.key,
+                f"A delta in the pack {pack.key} leans on too many frames, or on a pack that its commit does not name.",
+                key=pack.key,
             )
-        directory = directories[base.pack]
-        at = _position(directory, base.pack, base.offset)
+        directory = directories[below]
+        at = _position(directory, below, base.offset)
         if base.size != directory.offsets[at + 1] - base.offset:
-            raise Damaged(f"The pack {base.pack.key} has no frame of {base.size} bytes there.", key=base.pack.key)
+            raise Damaged(f"The pack {below.key} has no frame of {base.size} bytes there.", key=below.key)
         chain.append(base)
     return tuple(chain)
 

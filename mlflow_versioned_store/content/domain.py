@@ -62,6 +62,7 @@ class Domain:
         recent: Indexes that this process used lately.
         dedup: Look for chunks that are stored already.
         delta: Encode chunks against what sat there before.
+        own_key: Whether uploads ask for an encryption key of their own.
     """
 
     backend: Backend
@@ -72,6 +73,7 @@ class Domain:
     recent: Recent = field(default_factory=Recent)
     dedup: bool = True
     delta: bool = True
+    own_key: bool = False
 
     @cached_property
     def digest(self) -> Digest:

@@ -140,8 +140,8 @@ class Reader:
             with contextlib.suppress(Damaged):
                 return self._decode(piece, fetched)
         by_place = fetch.spans(piece.places())
-        for pack in {span.pack for span in by_place.values()}:
-            cache.forget(self.backend, pack.key)
+        for holder in {span.pack for span in by_place.values()}:
+            cache.forget(self.backend, holder.identity)
         return self._decode(piece, self._fetch(by_place))
 
     def _decode(self, piece: Piece, fetched: fetch.Fetched) -> tuple[list[bytes], Buffer]:

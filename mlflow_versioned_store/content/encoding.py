@@ -16,6 +16,7 @@ from mlflow_versioned_store.content.fetch import Fetched, Span
 from mlflow_versioned_store.content.frames import HEADER_BYTES
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import deadline
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packing import Encoded
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.scan import Chunk
@@ -69,14 +70,18 @@ class Bases:
 
 
 def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
-    """Start to fetch in one plan what the deltas among `jobs` lean on; nothing where that is more than `jobs` hold."""
+    """Start to fetch in one plan what the deltas among `jobs` lean on; nothing where that is more than `jobs` hold.
+
+    What is borrowed is not compressed, so as long as what it is the base of: it counts half.
+    """
     for job in jobs:
         if job.predecessor is not None and (following := next_in_chain(job.predecessor)):
             job.number, job.chain = following
     wanted = [job for job in jobs if job.chain]
     by_place = fetch.spans(place for job in wanted for place in job.chain)
     to_read = sum(span.stop - span.start for span in set(by_place.values()))
-    if not wanted or to_read > sum(HEADER_BYTES + job.placed.raw for job in wanted):
+    borrowed = sum(job.chain[-1].size for job in wanted if isinstance(job.chain[-1].pack, Lender))
+    if not wanted or to_read > borrowed + sum(HEADER_BYTES + job.placed.raw for job in wanted):
         for job in wanted:
             job.chain = ()
         return None

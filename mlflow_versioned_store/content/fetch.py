@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.content import cache, frames
 from mlflow_versioned_store.content.digests import Digest
-from mlflow_versioned_store.content.packs import FramePlace, PackName
+from mlflow_versioned_store.content.lenders import Lender
+from mlflow_versioned_store.content.packs import FramePlace, Holder
 from mlflow_versioned_store.content.workers import fetching
 from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
 
@@ -20,9 +21,9 @@ SPAN_BYTES_MAX = 16 << 20
 
 
 class Span(NamedTuple):
-    """A byte range of one pack that is fetched by one request."""
+    """A byte range of one pack or lender that is fetched by one request."""
 
-    pack: PackName
+    pack: Holder
     start: int
     stop: int
 
@@ -45,7 +46,7 @@ def spans(places: Iterable[FramePlace]) -> dict[FramePlace, Span]:
     covered: dict[FramePlace, Span] = {}
     run: list[FramePlace] = []
     stop = 0
-    for place in sorted(set(places)):
+    for place in sorted(set(places), key=_order):
         joins = run and place.pack == run[0].pack and place.offset <= stop + GAP_BYTES
         if run and not (joins and place.offset + place.size - run[0].offset <= SPAN_BYTES_MAX):
             covered.update(dict.fromkeys(run, Span(run[0].pack, run[0].offset, stop)))
@@ -68,8 +69,8 @@ def read_span(backend: Backend, span: Span) -> memoryview:
     At most one request, and another one before a pack is called missing or short.
 
     Raises:
-        ObjectMissing: The pack is gone.
-        Damaged: It is shorter than its name says.
+        ObjectMissing: The pack or lender is gone.
+        Damaged: It is shorter than its name says, or the lender is another object by now.
     """
 
     def get(start: int, stop: int) -> memoryview:
@@ -79,27 +80,48 @@ def read_span(backend: Backend, span: Span) -> memoryview:
         except Damaged:
             return _get_span(backend, wanted)
 
-    return cache.through(backend, span.pack.key, span.start, span.stop, get)
+    return cache.through(backend, span.pack.identity, span.start, span.stop, get)
 
 
 def _get_span(backend: Backend, span: Span) -> memoryview:
+    holder = span.pack
     try:
-        data = memoryview(backend.get(span.pack.key, start=span.start, stop=span.stop).data)
+        data = memoryview(_get(backend, span))
     except InvalidInput:  # it ends before the span begins
         data = memoryview(b"")
     except NotFound as error:
         raise ObjectMissing(
-            f"The pack {span.pack.key} in {backend.location} is missing, though versions need it. "
+            f"The {holder} in {backend.location} is missing, though versions need it. "
             "Restore it from a backup or an older object version.",
-            key=span.pack.key,
+            key=holder.key,
         ) from error
     if data.nbytes != span.stop - span.start:
         raise Damaged(
-            f"The pack {span.pack.key} in {backend.location} gave {data.nbytes} bytes "
+            f"The {holder} in {backend.location} gave {data.nbytes} bytes "
             f"where {span.stop - span.start} were asked for.",
-            key=span.pack.key,
+            key=holder.key,
         )
     return data.cast("B")
+
+
+def _get(backend: Backend, span: Span) -> Buffer:
+    holder = span.pack
+    if not isinstance(holder, Lender):
+        return backend.get(holder.key, start=span.start, stop=span.stop).data
+    version = holder.s3_version_id or None
+    fetched = backend.get(holder.key, start=span.start, stop=span.stop, s3_version_id=version)
+    if not holder.is_still(fetched.info):
+        raise Damaged(
+            f"The {holder} in {backend.location} was changed since it was adopted, though versions need what it was. "
+            "Restore it from a backup or an older object version.",
+            key=holder.key,
+        )
+    return fetched.data
+
+
+def _order(place: FramePlace) -> tuple[tuple[object, ...], int]:
+    # Packs and lenders differ in the kind of their last item.
+    return place.pack[:3], place.offset
 
 
 def decode_chain(fetched: Fetched, places: Sequence[FramePlace], digest: Digest) -> tuple[frames.Header, memoryview]:
@@ -121,14 +143,18 @@ def _decode_chain(
 ) -> tuple[frames.Header, memoryview]:
     chunk: memoryview | None = None
     header: frames.Header | None = None
+    lender: Lender | None = None
     for depth, place in reversed(list(enumerate(places))):
-        below = header
+        if isinstance(place.pack, Lender):
+            chunk, lender = fetched.frame(place), place.pack
+            continue
+        holder, below, lender = lender or place.pack, header, None
         try:
             header, data, _ = frames.decode(fetched.frame(place), 0, bases if depth else digest, chunk)
             if header.base != (below.digest if below else None):
                 raise Damaged("A delta leans on another chunk than the one at its base's place.")
         except Damaged as error:
-            raise Damaged(f"{error} It is in the pack {place.pack.key}.", key=place.pack.key) from error
+            raise Damaged(f"{error} It is in the {holder}.", key=holder.key) from error
         chunk = memoryview(data)
     assert header is not None, "a chain has at least one frame"
     assert chunk is not None, "a frame has a chunk"

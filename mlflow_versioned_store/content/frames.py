@@ -3,6 +3,8 @@
     codec u8 · chain u32 · raw bytes u32 · stored bytes u32 · tail fingerprint u64 · digest 32    little-endian
     base digest 32                                                                               deltas only
 
+The bytes of a borrowed chunk are a range of another object; encoded is where it begins there (u64).
+
 `chain` is a frame's number in its skip chain: 0 for a frame that begins one, which stands alone or is a poor delta on
 top of another chain; frame n is encoded against the one numbered n & (n − 1), so that few frames are read for any.
 """
@@ -13,7 +15,7 @@ import struct
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import DELTA, RAW_BYTES_MAX, ZSTD, decompress
+from mlflow_versioned_store.content.codecs import BORROWED, DELTA, RAW_BYTES_MAX, ZSTD, decompress
 from mlflow_versioned_store.content.digests import DIGEST_BYTES, Digest
 from mlflow_versioned_store.errors import Damaged
 
@@ -71,7 +73,7 @@ def decode_header(data: Buffer, at: int = 0) -> Header:
     except struct.error:
         raise Damaged("A frame's header is cut short.") from None
     size = header_bytes(codec)
-    if codec > DELTA or raw > RAW_BYTES_MAX or stored > STORED_BYTES_MAX or (codec != DELTA and chain > 0):
+    if codec > BORROWED or raw > RAW_BYTES_MAX or stored > STORED_BYTES_MAX or (codec != DELTA and chain > 0):
         raise Damaged("A frame's header is not one that this format allows.")
     base = None
     if codec == DELTA:
@@ -88,7 +90,7 @@ def decode(data: Buffer, at: int, digest: Digest | None, base: Buffer | None = N
         data: Bytes that hold the whole frame.
         at: Where in `data` it starts.
         digest: The store's digest function; None leaves the chunk unchecked, for a base whose deltas are checked.
-        base: The chunk that a delta needs.
+        base: The chunk that a delta needs, or the bytes that are borrowed.
 
     Raises:
         Damaged: The frame is cut short or its chunk does not have the digest it states.

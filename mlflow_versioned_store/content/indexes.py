@@ -11,9 +11,9 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.codecs import decompress_table
 from mlflow_versioned_store.content.digests import DIGEST_BYTES
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
-from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
+from mlflow_versioned_store.content.packs import FramePlace, Holder, PackName, PackRef, checked_holder
 from mlflow_versioned_store.content.sha256 import State
 from mlflow_versioned_store.errors import Damaged
 
@@ -43,7 +43,7 @@ _UNREADABLE = (
     RecursionError,
     ValueError,
     TypeError,
-    IndexError,
+    LookupError,
 )
 
 
@@ -174,27 +174,29 @@ class Index:
 def encode(index: Index) -> bytes:
     """Return the bytes of an index over chunks whose packs are sealed."""
     rows = index.rows
-    packs: dict[PackName, int] = {}
+    packs: dict[tuple[Holder, int], int] = {}
     numbers, offsets, sizes = array("I"), array("I"), array("I")
     depths, base_numbers, base_offsets, base_sizes = array("I"), array("I"), array("I"), array("I")
     expected: dict[int, int] = {}
     for row in rows:
         place = row.place()
-        number = packs.setdefault(place.pack, len(packs))
+        number = packs.setdefault((place.pack, 0), len(packs))
         numbers.append(number)
         offsets.append((place.offset - expected.get(number, 0)) % _UINT32)
         sizes.append(place.size)
         expected[number] = place.offset + place.size
         depths.append(len(row.ancestors))
         for base in row.ancestors:
-            base_number = packs.setdefault(base.pack, len(packs))
+            # A lender may be longer than an offset can say, so each stretch of it is named.
+            stretch, offset = divmod(base.offset, _UINT32)
+            base_number = packs.setdefault((base.pack, stretch), len(packs))
             base_numbers.append(base_number)
-            base_offsets.append((base.offset - expected.get(base_number, 0)) % _UINT32)
+            base_offsets.append((offset - expected.get(base_number, 0)) % _UINT32)
             base_sizes.append(base.size)
-            expected[base_number] = base.offset + base.size
+            expected[base_number] = offset + base.size
     columns = (
         _VERSION,
-        [list(name) for name in packs],
+        [[*name, stretch] if stretch else list(name) for name, stretch in packs],
         b"".join(row.digest for row in rows),
         _to_bytes(array("Q", (row.tail for row in rows))),
         _to_bytes(array("I", (row.raw for row in rows))),
@@ -214,15 +216,7 @@ def decode(data: Buffer) -> Index:
     """
     try:
         return _decode_columns(msgspec.msgpack.decode(decompress_table(data, INDEX_BYTES_MAX)))
-    except (
-        msgspec.MsgspecError,
-        zstandard.ZstdError,
-        struct.error,
-        RecursionError,
-        ValueError,
-        TypeError,
-        IndexError,
-    ) as error:
+    except _UNREADABLE as error:
         raise Damaged(f"An index cannot be read: {error}.") from error
 
 
@@ -250,7 +244,9 @@ def _decode_file(first: int, length: int, size: int, sha256: bytes, states: byte
 
 
 def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> list[Placed]:
-    refs = [PackRef(PackName.checked(pack)) for pack in pack_list]
+    holders = [checked_holder(named[:4]) for named in pack_list]
+    refs = {at: PackRef(holder) for at, holder in enumerate(holders) if isinstance(holder, PackName)}
+    starts = [_start(*named[4:]) for named in pack_list]
     tails = _from_bytes("Q", encoded[0])
     raws, chains, numbers, offsets, sizes, depths, *base_columns = (_from_bytes("I", item) for item in encoded[1:])
     count = len(tails)
@@ -260,7 +256,7 @@ def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> li
     if {len(column) for column in base_columns} != {sum(depths)} or max(depths, default=0) > CHAIN_STEPS_MAX:
         raise ValueError("its columns of bases differ in length")
     bases = zip(*base_columns, strict=True)
-    expected = [0] * len(refs)
+    expected = [0] * len(holders)
     rows = []
     for at in range(count):
         row = Placed(bytes(digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]), tails[at], raws[at])
@@ -268,15 +264,18 @@ def _decode_rows(pack_list: Any, digests: bytes, encoded: Sequence[bytes]) -> li
         row.pack, row.size, row.chain = refs[number], sizes[at], chains[at]
         row.offset = _next(expected, number, offsets[at], sizes[at])
         if depths[at]:
-            row.ancestors = tuple(_bases(bases, depths[at], refs, expected))
+            row.ancestors = tuple(
+                FramePlace(holders[base], starts[base] + _next(expected, base, step, size), size)
+                for base, step, size in islice(bases, depths[at])
+            )
         rows.append(row)
     return rows
 
 
-def _bases(bases: Any, depth: int, refs: list[PackRef], expected: list[int]) -> Iterable[FramePlace]:
-    for _ in range(depth):
-        number, offset, size = next(bases)
-        yield FramePlace(refs[number].sealed(), _next(expected, number, offset, size), size)
+def _start(stretch: int = 0) -> int:
+    if not isinstance(stretch, int):
+        raise TypeError("it counts stretches of an object by something else than a number")
+    return stretch * _UINT32
 
 
 def _next(expected: list[int], number: int, step: int, size: int) -> int:

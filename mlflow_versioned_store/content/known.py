@@ -17,7 +17,7 @@ from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.foreseen import Cursor, next_place
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.packs import Holder
 from mlflow_versioned_store.content.scan import Segment
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import NotFound, VersionedStoreError
@@ -55,7 +55,7 @@ class Known:
         self._domain = domain
         self._own: dict[bytes, Placed] = {}
         self._indexes: dict[IndexName, Index] = {}
-        self._refused: set[PackName] = set()
+        self._refused: set[Holder] = set()
         self._hints = self._fetch(hints) if domain.dedup else {}
         self._recent_tried = False
         self._segments = 0
@@ -154,9 +154,9 @@ class Known:
         packs = {row.pack.sealed() if row.pack else None, *(place.pack for place in row.ancestors)}
         return self._refused.isdisjoint(packs)
 
-    def refuse(self, packs: Iterable[PackName]) -> None:
-        """Never lean on these packs again."""
-        self._refused.update(packs)
+    def refuse(self, holders: Iterable[Holder]) -> None:
+        """Never lean on these packs and lenders again."""
+        self._refused.update(holders)
 
     def give_up(self, reason: object) -> None:
         """Forget what was found and store plainly from here on; warns once."""

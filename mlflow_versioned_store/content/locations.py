@@ -9,25 +9,29 @@ An entry's `at` is one of four kinds:
 
 and the change's `content` names what its extents count:
 
-    {"packs": [[domain, digest, size, tail], …], "leans": […], "indexes": [[domain, digest], …]}
+    {"packs": [[domain, digest, size, tail], …], "leans": […], "lenders": [[key, s3_version_id, size, e_tag], …],
+     "indexes": [[domain, digest], …]}
 
-`leans` are the packs that deltas in `packs` need, however indirectly; none means that no frame is a delta. Where the
-bucket keeps object versions, `"s3_version_ids": [id or null, …]` are those of `packs` that the change itself wrote.
+`leans` are the packs that deltas in `packs` need, however indirectly; none means that no frame is a delta. `lenders`
+are the objects that borrowed chunks in `packs` and `leans` need; none means that no chunk is borrowed. Where the bucket
+keeps object versions, `"s3_version_ids": [id or null, …]` are those of `packs` that the change itself wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from mlflow_versioned_store import keys
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.lenders import Lender
+from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.errors import Damaged
 
 INLINE = -1
 _OFFSET_MAX = 1 << 50
-_KNOWN = ("packs", "leans", "indexes", "s3_version_ids")
+_LISTS = ("packs", "leans", "lenders", "indexes")
+_KNOWN = (*_LISTS, "s3_version_ids")
 
 
 class Extent(NamedTuple):
@@ -98,7 +102,29 @@ class Content:
     leans: tuple[PackName, ...] = ()
     indexes: tuple[IndexName, ...] = ()
     s3_version_ids: Mapping[PackName, str] = field(default_factory=dict)
+    lenders: tuple[Lender, ...] = ()
     unknown: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bases(self) -> tuple[Holder, ...]:
+        """All that frames in its packs lean on."""
+        return (*self.leans, *self.lenders)
+
+
+def content_of(
+    packs: Iterable[PackName],
+    bases: Iterable[Holder],
+    indexes: Iterable[IndexName],
+    s3_version_ids: Mapping[PackName, str] | None = None,
+) -> Content:
+    """Return the content of a change whose frames lean on `bases`, however indirectly."""
+    leans, lenders = [], []
+    for base in bases:
+        if isinstance(base, Lender):
+            lenders.append(base)
+        else:
+            leans.append(base)
+    return Content(tuple(packs), tuple(leans), tuple(indexes), s3_version_ids or {}, tuple(lenders))
 
 
 def encode_location(location: Location) -> Any:
@@ -140,7 +166,7 @@ def is_native(value: Any) -> bool:
 
 def encode_content(content: Content) -> dict[str, Any]:
     """Return the JSON form of a change's content; empty lists are left out."""
-    lists = {"packs": content.packs, "leans": content.leans, "indexes": content.indexes}
+    lists = {name: getattr(content, name) for name in _LISTS}
     encoded = {name: [list(item) for item in items] for name, items in lists.items() if items}
     versions = [content.s3_version_ids.get(pack) for pack in content.packs]
     return encoded | ({"s3_version_ids": versions} if any(versions) else {}) | content.unknown
@@ -152,13 +178,14 @@ def decode_content(value: dict[str, Any]) -> Content:
     Raises:
         Damaged: A name in it breaks the format.
     """
-    packs, leans, indexes = (_list(value, name) for name in ("packs", "leans", "indexes"))
+    packs, leans, lenders, indexes = (_list(value, name) for name in _LISTS)
     names = tuple(PackName.checked(item) for item in packs)
     return Content(
         names,
         tuple(PackName.checked(item) for item in leans),
         tuple(_index_name(item) for item in indexes),
         _version_ids(names, _list(value, "s3_version_ids")),
+        tuple(Lender.checked(item) for item in lenders),
         {name: item for name, item in value.items() if name not in _KNOWN},
     )
 

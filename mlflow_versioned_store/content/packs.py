@@ -4,7 +4,8 @@
 
 The name of a pack is the digest of all its bytes; the nonce keeps any two uploads from sharing a name. The directory
 is a zstd frame of MessagePack columns: per frame its stored bytes with header, raw bytes, codec and chain number, and
-for deltas where their base is. With it a range of a file is found, and every frame a delta leans on, without an index.
+for deltas where their base is, for borrowed chunks their bytes. With it a range of a file is found, and all that its
+frames lean on, without an index.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import os
 import struct
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import zstandard
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import DELTA, RAW_BYTES_MAX, decompress_table
+from mlflow_versioned_store.content.codecs import BORROWED, DELTA, RAW_BYTES_MAX, decompress_table
 from mlflow_versioned_store.content.digests import Digest
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.errors import Damaged
 
 PACK_BYTES_MAX = 256 << 20
@@ -49,10 +51,18 @@ class PackName(NamedTuple):
     size: int
     tail: int
 
+    def __str__(self) -> str:
+        return f"pack {self.key}"
+
     @property
     def key(self) -> str:
         """The key of the pack."""
         return keys.pack(self.domain, self.digest)
+
+    @property
+    def identity(self) -> str:
+        """What tells its bytes from all others of the store."""
+        return self.key
 
     @classmethod
     def checked(cls, value: object) -> PackName:
@@ -81,10 +91,25 @@ class PackRef(msgspec.Struct, eq=False):
         return self.name
 
 
-class FramePlace(NamedTuple):
-    """Where a frame is: in which pack, from which byte, how long with its header."""
+Holder: TypeAlias = PackName | Lender
 
-    pack: PackName
+
+def checked_holder(value: object) -> Holder:
+    """Return the pack or the lender in a decoded record, which differ in their last item.
+
+    Raises:
+        Damaged: It is neither.
+    """
+    match value:
+        case [_, _, _, str()]:
+            return Lender.checked(value)
+    return PackName.checked(value)
+
+
+class FramePlace(NamedTuple):
+    """Where a frame is: in which pack, from which byte, how long with its header; or where a lender has its bytes."""
+
+    pack: Holder
     offset: int
     size: int
 
@@ -97,7 +122,7 @@ class Directory:
         offsets: Where each frame starts; one more entry marks the end of the last.
         raws: Bytes of each chunk.
         codecs: One byte each.
-        bases: For the position of each delta, where its base is.
+        bases: For the position of each delta, where its base is; of each borrowed chunk, where its bytes are.
     """
 
     offsets: list[int]
@@ -113,11 +138,11 @@ class DirectoryBuilder:
         self.sizes: list[int] = []
         self.raws: list[int] = []
         self.codecs = bytearray()
-        self._base_packs: dict[PackName, int] = {}
+        self._base_packs: dict[Holder, int] = {}
         self._bases: list[tuple[int, int, int]] = []
 
     def add(self, size: int, raw: int, codec: int, base: FramePlace | None = None) -> None:
-        """Note the next frame: bytes with header, bytes of the chunk, codec, and the base of a delta."""
+        """Note the next frame: bytes with header, bytes of the chunk, codec, and what it leans on."""
         self.sizes.append(size)
         self.raws.append(raw)
         self.codecs.append(codec)
@@ -184,23 +209,30 @@ def _decode_columns(name: PackName, encoded: bytes) -> Directory:
     columns: Any = msgspec.msgpack.decode(encoded, type=tuple[list[int], list[int], bytes, list[Any], list[list[int]]])
     sizes, raws, codecs, packs, bases = columns
     offsets = list(accumulate(sizes, initial=HEAD_BYTES))
-    deltas = [at for at, codec in enumerate(codecs) if codec == DELTA]
+    leaning = [at for at, codec in enumerate(codecs) if codec >= DELTA]
     frames = len(sizes)
     if len(raws) != frames or len(codecs) != frames:
         raise ValueError("its columns differ in length")
     if any(size <= 0 for size in sizes) or not all(0 <= raw <= RAW_BYTES_MAX for raw in raws):
         raise ValueError("it lists frames that no pack can hold")
-    if max(codecs, default=0) > DELTA:
+    if max(codecs, default=0) > BORROWED:
         raise ValueError("it lists a codec that is not known")
-    if offsets[-1] != name.size - name.tail or any(len(column) != len(deltas) for column in bases):
+    if offsets[-1] != name.size - name.tail or any(len(column) != len(leaning) for column in bases):
         raise ValueError("its frames do not fill the pack")
-    names = [PackName.checked(pack) for pack in packs]
-    if not deltas:
+    names = [checked_holder(pack) for pack in packs]
+    if not leaning:
         return Directory(offsets, raws, codecs, {})
     if len(bases) != 3 or not all(0 <= number < len(names) for number in bases[0]):
         raise ValueError("a delta has no base")
-    places = (FramePlace(names[number], offset, size) for number, offset, size in zip(*bases, strict=True))
-    return Directory(offsets, raws, codecs, dict(zip(deltas, places, strict=True)))
+    places = [FramePlace(names[number], offset, size) for number, offset, size in zip(*bases, strict=True)]
+    for at, place in zip(leaning, places, strict=True):
+        if isinstance(place.pack, Lender) != (codecs[at] == BORROWED):
+            raise ValueError("a delta leans on no frame, or a chunk is borrowed from one")
+        if isinstance(place.pack, Lender) and not (
+            place.size == raws[at] and 0 <= place.offset <= place.pack.size - place.size
+        ):
+            raise ValueError("a chunk is borrowed from where no such bytes are")
+    return Directory(offsets, raws, codecs, dict(zip(leaning, places, strict=True)))
 
 
 def _check(directory: Buffer) -> bytes:

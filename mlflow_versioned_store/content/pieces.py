@@ -90,7 +90,7 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
     """
     file = FileProgress(wanted, whole=parts is None)
     runs = [run for run in _runs(wanted) if parts is None or parts.touch(run.offset, run.stop)]
-    alone = not wanted.content.leans
+    alone = not wanted.content.bases
     # Frames that stand alone and are all wanted are read as they are.
     cut = [run for run in runs if not (alone and (parts is None or parts.cover(run.offset, run.stop)))]
     known = directories.load((*(run.place.pack for run in cut), *wanted.content.leans)) if cut else {}

@@ -18,7 +18,7 @@ from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
 from mlflow_versioned_store.content.encoding import Job
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import Known, Spot
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.packs import Holder
 from mlflow_versioned_store.content.scan import Chunk, Segment
 
 # A run of old chunks shorter than this, alone between new ones, would cost every reader a request of its own.
@@ -70,9 +70,9 @@ def plan(
     return planner.finish(final=final)
 
 
-def leaned_on(decisions: Sequence[Decision], known: Known) -> set[PackName]:
-    """Return the packs of earlier uploads that these decisions need, also as bases; not those that this one writes."""
-    packs: set[PackName] = set()
+def leaned_on(decisions: Sequence[Decision], known: Known) -> set[Holder]:
+    """Return what was there before that these decisions need, also as bases; not the packs that this upload writes."""
+    packs: set[Holder] = set()
     for decision in decisions:
         job = decision.job
         row = decision.placed if job is None else job.predecessor

@@ -87,12 +87,17 @@ def publish(
     index = document.index(known)
     if index is None:
         return list(known.used), []
+    name, writes = announce(domain, index, hooks.chosen(known.samples, size))
+    return [name, *known.used], writes
+
+
+def announce(domain: Domain, index: Index, fingerprints: Sequence[int]) -> tuple[IndexName, list[Future[object]]]:
+    """Start writing an index, and the hooks that lead to it; return its name, and what is on its way."""
     data = indexes.encode(index)
     name = IndexName(domain.name, domain.digest(data).hex())
-    names = [name, *known.used]
     domain.recent.note([name], index)
     writes: list[Future[object]] = [sending.submit(domain.backend.put_named, name.key, data)]
-    return names, writes + hooks.write(domain, hooks.chosen(known.samples, size), name)
+    return name, writes + hooks.write(domain, fingerprints, name)
 
 
 def settle(writes: Sequence[Future[object]], uploaded_bytes: int) -> None:

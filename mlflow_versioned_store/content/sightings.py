@@ -1,19 +1,22 @@
-"""Which old packs a writer may lean on: those it saw to exist after it read the collector's marks.
+"""Which old packs and lenders a writer may lean on: those it saw to exist after it read the collector's marks.
 
 The collector deletes a pack only when its mark is older than a grace period. So a writer first reads the marks, then
 sees that the pack exists, and commits less than half a grace period later; the other order could lose a version.
+
+A lender that is held to its entity tag may be overwritten by anybody at any time, so it is looked at each time.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 
 from mlflow_versioned_store import keys
-from mlflow_versioned_store.backends.contract import Backend, ObjectInfo
+from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content.clock import GRACE_SECONDS, HELP_SECONDS, elapsed
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.lenders import Lender
+from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
 
@@ -30,29 +33,29 @@ class Sightings:
         self._lock = threading.Lock()
         self._marks: frozenset[str] = frozenset()
         self._marks_read: float | None = None
-        self._seen: dict[PackName, float] = {}
+        self._seen: dict[Holder, float] = {}
 
-    def unusable(self, packs: Iterable[PackName]) -> set[PackName]:
-        """Return which of `packs` must not be leaned on: marked, missing, or not to be seen by us.
+    def unusable(self, holders: Iterable[Holder]) -> set[Holder]:
+        """Return which of `holders` must not be leaned on: marked, missing, changed, or not to be seen by us.
 
-        One LIST where the marks are stale, and a HEAD for each pack not seen lately; none for no packs.
+        One LIST where the marks are stale, and a request for each not seen lately; none for none.
 
         Raises:
             VersionedStoreError: The marks cannot be read, so nothing may be leaned on.
         """
-        wanted = set(packs)
+        wanted = set(holders)
         if not wanted:
             return set()
         marks, read = self._current_marks()
-        refused = {pack for pack in wanted if keys.mark(pack.domain, pack.digest) in marks}
+        refused = {holder for holder in wanted if _mark(holder) in marks}
         with self._lock:
-            unseen = [pack for pack in wanted - refused if self._seen.get(pack, 0.0) < read]
+            unseen = [holder for holder in wanted - refused if self._seen.get(holder, 0.0) < read]
         asked = elapsed()
-        looks = {looking_up.submit(self._backend.head, pack.key): pack for pack in unseen}
+        looks = {looking_up.submit(is_there, self._backend, holder): holder for holder in unseen}
         done, late = wait(looks, timeout=HELP_SECONDS)
         refused.update(looks[look] for look in late)
         for look in done:
-            if _sees(look, looks[look]):
+            if look.result():
                 self._remember(looks[look], asked)
             else:
                 refused.add(looks[look])
@@ -73,15 +76,25 @@ class Sightings:
             self._seen.clear()
         return marks, asked
 
-    def _remember(self, pack: PackName, asked: float) -> None:
+    def _remember(self, holder: Holder, asked: float) -> None:
+        if isinstance(holder, Lender) and holder.e_tag:
+            return
         with self._lock:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
-            self._seen[pack] = asked
+            self._seen[holder] = asked
 
 
-def _sees(look: Future[ObjectInfo], pack: PackName) -> bool:
+def _mark(holder: Holder) -> str | None:
+    """Return the key of a pack's mark; a lender has none, since the collector does not delete it."""
+    return keys.mark(holder.domain, holder.digest) if isinstance(holder, PackName) else None
+
+
+def is_there(backend: Backend, holder: Holder) -> bool:
+    """Tell whether a pack is seen to exist, or a lender to be still what it was. One request."""
     try:
-        return look.result().size == pack.size
+        if isinstance(holder, PackName):
+            return backend.head(holder.key).size == holder.size
+        return holder.is_still(backend.get(holder.key, stop=1, s3_version_id=holder.s3_version_id or None).info)
     except VersionedStoreError:
         return False

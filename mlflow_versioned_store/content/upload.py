@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -25,19 +24,18 @@ from mlflow_versioned_store.content.fetch import Fetched
 from mlflow_versioned_store.content.files import FileChunks
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import Known, Spot
-from mlflow_versioned_store.content.locations import Content, IndexName, encode_content, encode_location
+from mlflow_versioned_store.content.locations import IndexName, content_of, encode_content, encode_location
 from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_of
-from mlflow_versioned_store.content.packs import PackName
+from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.content.planning import Decision
 from mlflow_versioned_store.content.publishing import Document
 from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanned, Scanner, Segment, Source, size_up_to
 from mlflow_versioned_store.content.wanted import ignore
-from mlflow_versioned_store.content.workers import LANE_BYTES, memory
+from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
 
 INLINE_RAW_MAX = 256 << 10
 INLINE_STORED_MAX = 64 << 10
-_SMALL_BYTES = 2 << 20
 # An index of more rows would be larger than readers accept.
 _STAGED_ROWS = 500_000
 
@@ -113,7 +111,7 @@ def upload(
         known.take_hints()
     scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore, known if domain.dedup else None)
     size = size_up_to(sources, SEGMENT_BYTES + 1)
-    with _lane(size):
+    with memory().lane(size):
         segments = scanner.segments() if size <= SEGMENT_BYTES else ahead(scanner.segments())
         first = list(islice(segments, 2))
         if sum(segment.size for segment in first) <= INLINE_RAW_MAX:
@@ -166,8 +164,8 @@ class _PackedUpload:
         self._staging = staging
         self._writer = PackWriter(domain)
         self._files: dict[Scanned, FileChunks] = {}
-        self._leans: dict[PackName, None] = {}
-        self._old_packs: set[PackName] = set()
+        self._bases: dict[Holder, None] = {}
+        self._old: set[Holder] = set()
         self._document = Document()
         self._place: Spot | None = None
         self._carried: list[Chunk] = []
@@ -198,13 +196,13 @@ class _PackedUpload:
         self.store(Segment(), final=True)
         self._write_planned()
         self._writer.finish()
-        if lost := self._domain.sightings.unusable(self._old_packs):
-            raise Unavailable(f"{len(lost)} packs that this upload leans on were collected meanwhile; log it again.")
+        if lost := self._domain.sightings.unusable(self._old):
+            raise Unavailable(f"{len(lost)} objects that this upload leans on went meanwhile; log it again.")
         names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
         files = {source: self._files.get(source) or FileChunks(self._domain.digest_name) for source in scanned}
         packs = sorted(set().union(*(file.packs() for file in files.values())))
         written = self._writer.s3_version_ids()
-        content = Content(tuple(packs), tuple(self._leans), (*self._staged_indexes, *names), written)
+        content = content_of(packs, self._bases, (*self._staged_indexes, *names), written)
         numbers = {pack: number for number, pack in enumerate(packs)}
         return Uploaded(
             _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside
@@ -222,7 +220,7 @@ class _PackedUpload:
                 self._known.give_up(error)
                 refused = packs
             if not refused:
-                self._old_packs |= packs
+                self._old |= packs
                 self._place, self._carried = place, carried
                 return decisions
             self._known.refuse(refused)
@@ -261,7 +259,7 @@ class _PackedUpload:
         file.add(placed)
         self._document.add(placed, decision.chunk.source, new=decision.job is not None)
         for place in placed.ancestors:
-            self._leans[place.pack] = None
+            self._bases[place.pack] = None
 
     def _stage_is_due(self, staging: Staging) -> bool:
         long_ago = elapsed() - self._staged_at >= staging.seconds
@@ -272,7 +270,7 @@ class _PackedUpload:
         names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
         publishing.settle(beside, self._writer.bytes_sent)
         self._staged_indexes += [name for name in names if name not in self._staged_indexes]
-        staging.commit(encode_content(Content(tuple(packs), tuple(self._leans), tuple(self._staged_indexes))))
+        staging.commit(encode_content(content_of(packs, self._bases, self._staged_indexes)))
         self._known.forget_own()
         self._known.samples.clear()
         self._document = Document()
@@ -285,9 +283,3 @@ def _contents(
     return [
         FileContent(source.size, source.sha256, encode_location(files[source].location(numbers))) for source in scanned
     ]
-
-
-def _lane(size: int) -> AbstractContextManager[None]:
-    if size <= _SMALL_BYTES:
-        return memory().small.held(4 * size)
-    return memory().lanes.held(min(LANE_BYTES, 4 * size))

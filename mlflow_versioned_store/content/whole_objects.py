@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer, Fetched
 from mlflow_versioned_store.content import cache
+from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.fetch import GAP_BYTES
 from mlflow_versioned_store.content.parts import Parts, Range, merged
 from mlflow_versioned_store.content.sinks import Sink
@@ -99,6 +100,10 @@ class WholeObject:
                 sha256.update(data)
         return sha256.hexdigest()
 
+    def stream(self) -> Stream:
+        """Return all of it, to be read from the beginning on. It holds 24 MiB at most, which its caller answers for."""
+        return _Pieces(data for _, data in self._ranges([(0, self._size)], ahead=1))
+
     def _copy(self, sink: Sink, on_bytes: Callable[[int], None]) -> bool:
         """Write all of it into `sink`; tell whether it has its SHA-256."""
 
@@ -117,13 +122,13 @@ class WholeObject:
         # Taken once for all ranges under way: readers that each held some and waited for more could wait for ever.
         return memory().transfers.held(min(size, (_RANGES_AHEAD + 1) * _RANGE_BYTES))
 
-    def _ranges(self, wanted: Iterable[Range]) -> Iterator[tuple[int, Buffer]]:
-        """Yield the bytes of `wanted` in pieces of at most 8 MiB, each with where it begins."""
+    def _ranges(self, wanted: Iterable[Range], ahead: int = _RANGES_AHEAD) -> Iterator[tuple[int, Buffer]]:
+        """Yield the bytes of `wanted` in pieces of at most 8 MiB, each with where it begins; `ahead` more come."""
         running: deque[tuple[int, Future[Buffer]]] = deque()
         for first, last in wanted:
             for start in range(first, last, _RANGE_BYTES):
                 running.append((start, fetching.submit(self._get, start, min(last, start + _RANGE_BYTES))))
-                if len(running) > _RANGES_AHEAD:
+                if len(running) > ahead:
                     offset, read = running.popleft()
                     yield offset, read.result()
         for offset, read in running:
@@ -157,3 +162,17 @@ class WholeObject:
             f"{self._name}: the object {self._key} in {self._backend.location} is not what was recorded: {how}.",
             key=self._key,
         )
+
+
+class _Pieces(Stream):
+    """Pieces in a row as a stream."""
+
+    def __init__(self, pieces: Iterator[Buffer]):
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def read(self, size: int, /) -> bytes:
+        if not self._left:
+            self._left = memoryview(next(self._pieces, b""))
+        data, self._left = bytes(self._left[:size]), self._left[size:]
+        return data

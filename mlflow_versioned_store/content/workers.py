@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from mlflow_versioned_store.pools import Pool
@@ -105,10 +105,17 @@ class Memory:
         self.transfers = Budget(total * 3 // 8)
         self.small = Budget(total // 8)
 
+    def lane(self, size: int) -> AbstractContextManager[None]:
+        """Admit, within a block, whoever stores `size` bytes."""
+        if size <= _SMALL_BYTES:
+            return self.small.held(4 * size)
+        return self.lanes.held(min(LANE_BYTES, 4 * size))
+
 
 DEFAULT_MEMORY = 224 << 20
 # Two segments and the pack that fills.
 LANE_BYTES = 48 << 20
+_SMALL_BYTES = 2 << 20
 _MEMORY_MIN = 64 << 20
 
 

@@ -17,10 +17,12 @@ from mlflow_versioned_store import changes
 from mlflow_versioned_store.artifact_root import ArtifactRoot
 from mlflow_versioned_store.backends.s3_versions import open_versions
 from mlflow_versioned_store.changes import Recorded
-from mlflow_versioned_store.content.locations import Native, Reference, decode_location
+from mlflow_versioned_store.content.borrowing import LENDER_BYTES_MIN, Borrowing
+from mlflow_versioned_store.content.lenders import Lender
+from mlflow_versioned_store.content.locations import Native, Reference, decode_location, encode_content
 from mlflow_versioned_store.content.whole_objects import WholeObject
 from mlflow_versioned_store.context import here
-from mlflow_versioned_store.direct.listing import Existing, Object, Place
+from mlflow_versioned_store.direct.listing import NULL_VERSION, Existing, Object, Place
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.records import DraftEntry
 from mlflow_versioned_store.keys import RESERVED
@@ -34,6 +36,8 @@ _ROOTS_AT_ONCE = 8
 # A commit's entries; a root of more objects has several commits.
 _OBJECTS_AT_ONCE = 5000
 _NAMED_MAX = 5
+# So much is read before what was read is committed: what an interruption costs, and of what an index knows the rows.
+_READ_AT_ONCE_BYTES = 1 << 30
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Adoption(NamedTuple):
         source: The place where it lies.
         into: The path in the store that the source's own path becomes.
         write: Write; otherwise only count.
-        hashed: Read every object once to record its SHA-256, so that the same content logged again is recognised.
+        hashed: Read every object once to record its SHA-256, and to let later uploads share its chunks.
         on_version: Is told of each version.
     """
 
@@ -150,43 +154,71 @@ def _adopt_root(store: Store | None, name: str, objects: Sequence[Object], adopt
     root = store.root(name) if store is not None else None
     known = _known(root) if root is not None else {}
     found = Adopted()
-    recorded: list[Recorded] = []
-    gone: list[str] = []
+    batch = _Batch(root, hashed=adoption.hashed) if root is not None and adoption.write else None
     for one in objects:
         new = [version for version in one.versions if _name(version.reference) not in known.get(one.path, ())]
         found.known += len(one.versions) - len(new)
         new = [version for version in new if store is None or not _is_unfinished(store, version.reference)]
         found.versions += len(new)
         found.size += sum(version.size for version in new)
-        if one.deleted and (new or _is_current(root, one.path)):
-            gone.append(one.path)
+        gone = one.deleted and bool(new or _is_current(root, one.path))
+        found.deleted += gone
         for version in new:
-            if adoption.write:
-                recorded.append(_recorded(root, one.path, version, hashed=adoption.hashed))
+            if batch is not None:
+                batch.add(one.path, version)
             adoption.on_version()
-    found.roots = int(bool(found.versions or gone))
-    found.deleted = len(gone)
-    if root is not None and adoption.write:
-        _commit(root, recorded, gone)
+        if batch is not None:
+            batch.end(one.path, gone=gone)
+    found.roots = int(bool(found.versions or found.deleted))
+    if batch is not None:
+        batch.commit()
     return found
 
 
-def _recorded(root: ArtifactRoot | None, path: str, version: Existing, *, hashed: bool) -> Recorded:
-    sha256 = _sha256(root.store_location, version) if hashed and root is not None else ""
-    note = {"adopted": version.modified.isoformat(timespec="milliseconds")}
-    return Recorded(path, version.size, version.reference, sha256, note)
+class _Batch:
+    """Versions and deletions that one commit will record; what was read of hashed ones is enough for one in between."""
 
+    def __init__(self, root: ArtifactRoot, *, hashed: bool):
+        self._root = root
+        self._hashed = hashed
+        self._start()
 
-def _commit(root: ArtifactRoot, recorded: Sequence[Recorded], gone: Sequence[str]) -> None:
-    """Record versions and deletions in one commit."""
-    context = here(root.name)
-    drafts = []
-    if recorded:
-        drafts.append(changes.draft("upload", context, tuple(one.entry() for one in recorded)))
-    if gone:
-        drafts.append(changes.draft("delete", context, tuple(DraftEntry(path) for path in gone)))
-    if drafts:
-        root.log.append(drafts)
+    def add(self, path: str, version: Existing) -> None:
+        """Record a version; a hashed one is read."""
+        sha256 = ""
+        if self._hashed:
+            sha256 = _sha256(self._root, path, version, self._borrowing)
+            self._read += version.size
+        note = {"adopted": version.modified.isoformat(timespec="milliseconds")}
+        self._recorded.append(Recorded(path, version.size, version.reference, sha256, note))
+
+    def end(self, path: str, *, gone: bool) -> None:
+        """All versions of a path were added; `gone`: it is deleted now."""
+        if gone:
+            self._gone.append(path)
+        if self._read >= _READ_AT_ONCE_BYTES:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make the commit."""
+        content = encode_content(self._borrowing.finish())
+        context = here(self._root.name)
+        drafts = []
+        if self._recorded:
+            entries = tuple(one.entry() for one in self._recorded)
+            drafts.append(changes.draft("upload", context, entries, content))
+        if self._gone:
+            drafts.append(changes.draft("delete", context, tuple(DraftEntry(path) for path in self._gone)))
+        if drafts:
+            self._root.log.append(drafts)
+        self._borrowing.settle()
+        self._start()
+
+    def _start(self) -> None:
+        self._borrowing = Borrowing(self._root.domain)
+        self._recorded: list[Recorded] = []
+        self._gone: list[str] = []
+        self._read = 0
 
 
 def _known(root: ArtifactRoot) -> dict[str, set[str]]:
@@ -225,10 +257,10 @@ def _is_current(root: ArtifactRoot | None, path: str) -> bool:
     return root is not None and root.log.state(refresh=False).get(path) is not None
 
 
-def _sha256(store_location: str, version: Existing) -> str:
-    """Return the SHA-256 of an object version, which is read once."""
+def _sha256(root: ArtifactRoot, path: str, version: Existing, borrowing: Borrowing) -> str:
+    """Return the SHA-256 of an object version, which is read once, and lends its chunks if it can."""
     reference = version.reference
-    backend, key = open_reference(reference.uri, store_location)
+    backend, key = open_reference(reference.uri, root.store_location)
     whole = WholeObject(
         reference.uri,
         backend,
@@ -238,4 +270,21 @@ def _sha256(store_location: str, version: Existing) -> str:
         size=version.size,
         sha256="",
     )
-    return whole.hashed(lambda _offset, _data: None)
+    lender = _lender(root, path, version)
+    if lender is None:
+        return whole.hashed(lambda _offset, _data: None)
+    return borrowing.read(lender, whole.stream())
+
+
+def _lender(root: ArtifactRoot, path: str, version: Existing) -> Lender | None:
+    """Return what an object version lends as; None where later uploads must not lean on it.
+
+    Only what is at the key of its own artifact can be read by all who may read the domain.
+    """
+    key, reference = joined(root.name, path), version.reference
+    in_place = reference.uri == joined(root.store_location, key)
+    if not in_place or version.size < LENDER_BYTES_MIN or reference.s3_version_id == NULL_VERSION:
+        return None
+    held_to = (reference.s3_version_id or "", version.size, reference.e_tag or "")
+    domain = root.domain
+    return Lender(key, *held_to) if domain.dedup and not domain.own_key and (held_to[0] or held_to[2]) else None

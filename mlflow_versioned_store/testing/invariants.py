@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.content.locations import decode_content
-from mlflow_versioned_store.errors import NotFound
+from mlflow_versioned_store.content.sightings import is_there
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.store import Store
@@ -43,18 +43,13 @@ def versions_have_no_gaps(store: Store, root: str) -> None:
 
 
 def commits_name_durable_packs(store: Store, root: str) -> None:
-    """Every pack that a commit names exists with its size."""
+    """Every pack that a commit names exists with its size, and every lender is what it was."""
     for commit in log_of(store, root).commits(newest_first=False):
         for change in commit.changes:
             content = decode_content(change.content)
-            for pack in (*content.packs, *content.leans):
-                try:
-                    info = store.backend.head(pack.key)
-                except NotFound as gone:
-                    raise AssertionError(
-                        f"commit {commit.number} of {root!r} names {pack.key}, which is gone"
-                    ) from gone
-                assert info.size == pack.size, pack.key
+            for holder in (*content.packs, *content.bases):
+                found = is_there(store.backend, holder)
+                assert found, f"commit {commit.number} of {root!r} names the {holder}, which is not there"
 
 
 def every_version_reads(store: Store, root: str) -> None:

@@ -80,13 +80,14 @@ def test_a_delta_with_the_wrong_base_is_an_error() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        (3, 0, 10, 10),
+        (4, 0, 10, 10),
         (255, 0, 10, 10),
         (0, 0, (4 << 20) + 1, 10),
         (1, 0, 0xFFFFFFFF, 10),
         (1, 0, 10, 0xFFFFFFFF),
         (0, 1, 10, 10),
         (1, 5, 10, 10),
+        (3, 1, 10, 8),
     ],
     ids=repr,
 )

@@ -12,13 +12,16 @@ from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.content.locations import Reference
 from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.direct import adopting
 from mlflow_versioned_store.direct.adopting import Adopted, Adoption, adopt
 from mlflow_versioned_store.direct.listing import Place
 from mlflow_versioned_store.errors import AccessDenied, Damaged, InvalidInput, ObjectMissing
+from mlflow_versioned_store.moving import Taken, take
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client
+from tests.content.making import MIB, noise
 from tests.servers.s3 import S3Server
 
 RUN, OTHER = f"1/{'a' * 32}/artifacts", f"1/{'b' * 32}/artifacts"
@@ -151,6 +154,158 @@ def test_hashing_recognises_what_is_logged_again(site: Site) -> None:
     (version,) = root.versions("f")
     assert version.sha256 == hashlib.sha256(data).hexdigest()
     assert root.upload([Item("f", data)], context=CONTEXT)[0].unchanged
+
+
+def data_size(store: Store) -> int:
+    """Return the bytes of all packs and indexes."""
+    return sum(info.size for info in store.backend.list("_mvs/data"))
+
+
+def edited(data: bytes) -> bytes:
+    """Return bytes with a few inserted, and a few others changed."""
+    return data[:1_000_000] + b"inserted" + data[1_000_000:2_000_000] + b"changed" + data[2_000_007:]
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended", "off"])
+def test_later_logs_share_the_chunks_of_hashed_objects(site: Site, status: str) -> None:
+    """The same content logged by another run stores nothing, an edited one what was edited; both read back.
+
+    Where versioning is suspended nothing lends: the null version may be overwritten, and hidden by another one.
+    """
+    if status != "off":
+        site.keep_versions(status)
+    data = noise("lent", 4 * MIB)
+    site.put(f"{RUN}/data/big", data)
+    site.adopt(hashed=True)
+    before = data_size(site.store())
+    other = site.store().root(OTHER)
+    other.upload([Item("same", data)], context=CONTEXT)
+    same = data_size(site.store()) - before
+    assert same > 4 * MIB if status == "Suspended" else same == 0
+    other.upload([Item("edited", edited(data))], context=CONTEXT)
+    assert data_size(site.store()) - before - same < 10_000
+    assert site.reads(OTHER) == {"same": [data], "edited": [edited(data)]}
+    fresh = site.store().root(OTHER)
+    (version,) = fresh.versions("edited")
+    assert fresh.read(version, 999_990, 1_000_020) == edited(data)[999_990:1_000_020]
+    for root in (RUN, OTHER):
+        invariants.check_all(site.store(), root)
+
+
+def test_object_versions_lend_whatever_happens_to_the_key(site: Site) -> None:
+    """What was logged on top of an object version stays readable when somebody overwrites and deletes the object."""
+    site.keep_versions()
+    data = noise("kept", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    site.adopt(hashed=True)
+    site.store().root(OTHER).upload([Item("same", data), Item("edited", edited(data))], context=CONTEXT)
+    site.put(f"{RUN}/big", b"written over")
+    site.delete(f"{RUN}/big")
+    assert site.reads(OTHER) == {"same": [data], "edited": [edited(data)]}
+    assert data_size(site.store()) < MIB
+
+
+def test_what_lent_and_was_changed_is_an_error_until_it_is_back(site: Site) -> None:
+    """Without object versions an object that is changed or gone is missed by what leans on it, which says so."""
+    data = noise("changed", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    site.adopt(hashed=True)
+    site.store().root(OTHER).upload([Item("f", data)], context=CONTEXT)
+    for harm, error in (
+        (lambda: site.put(f"{RUN}/big", data[::-1]), Damaged),
+        (lambda: site.put(f"{RUN}/big", b"short"), Damaged),
+        (lambda: site.delete(f"{RUN}/big"), ObjectMissing),
+    ):
+        harm()
+        root = site.store().root(OTHER)
+        with pytest.raises(error, match=f"{RUN}/big"):
+            root.read(root.versions("f")[0])
+        with pytest.raises(error, match=f"{RUN}/big"):
+            root.read(root.versions("f")[0], 5, 6)
+        # Later logs do not lean on what is not there any more.
+        root.upload([Item(f"again {error.__name__}", data)], context=CONTEXT)
+        assert site.store().root(OTHER).read(root.versions(f"again {error.__name__}")[0]) == data
+        site.put(f"{RUN}/big", data)
+        assert site.reads(OTHER)["f"] == [data]
+
+
+def test_a_writer_sees_at_once_that_what_lent_was_changed(site: Site) -> None:
+    """Where an entity tag is all there is, what was seen a moment ago is looked at again before it is leaned on."""
+    data = noise("at once", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    site.adopt(hashed=True)
+    root = site.store().root(OTHER)
+    root.upload([Item("first", data)], context=CONTEXT)
+    site.put(f"{RUN}/big", data[::-1])
+    root.upload([Item("second", data)], context=CONTEXT)
+    assert root.read(root.versions("second")[0]) == data
+
+
+def test_domains_share_nothing_with_objects_of_others(site: Site) -> None:
+    """With a domain for each experiment, an adopted object lends to the uploads of its own experiment alone."""
+    data = noise("domains", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    store = create_store(site.uri)
+    change_settings(store.settings_log, {"dedup_scope": "experiment"}, {})
+    adopt(site.store(), Adoption(Place(site.source), "", write=True, hashed=True, on_version=lambda: None))
+    before = data_size(store)
+    site.store().root(OTHER).upload([Item("f", data)], context=CONTEXT)
+    assert data_size(store) == before
+    site.store().root(OTHER.replace("1/", "2/")).upload([Item("f", data)], context=CONTEXT)
+    assert data_size(store) > before + 2 * MIB
+
+
+def test_only_what_is_at_its_own_place_lends(site: Site, minio: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers of other runs need not be allowed to read elsewhere, so that does not lend; nor do small files."""
+    other, data = minio.new_bucket(), noise("elsewhere", 2 * MIB)
+    monkeypatch.setenv("MVS_ALLOWED_REFERENCES", f"s3://{other}")
+    site.s3.put_object(Bucket=other, Key="big", Body=data)
+    site.put(f"{RUN}/small", data[:200_000])
+    site.put(f"{RUN}/elsewhere", data)
+    store = create_store(site.uri)
+    for source, into in (
+        (f"s3://{other}/big", f"{RUN}/big"),
+        (f"{site.source}/{RUN}/elsewhere", f"{OTHER}/elsewhere"),
+        (f"{site.source}/{RUN}/small", f"{RUN}/small"),
+    ):
+        found = adopt(store, Adoption(Place(source), into, write=True, hashed=True, on_version=lambda: None))
+        assert found.versions == 1
+    assert data_size(store) == 0
+    assert site.store().root(RUN).versions("big")[0].sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_what_was_hashed_is_committed_now_and_then(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large root an interruption loses little, and each object lends."""
+    monkeypatch.setattr(adopting, "_READ_AT_ONCE_BYTES", MIB)
+    contents = {f"f{number}": noise(number, 600_000) for number in range(5)}
+    for name, data in contents.items():
+        site.put(f"{RUN}/{name}", data)
+    site.adopt(hashed=True)
+    store = site.store()
+    assert store.root(RUN).log.state().number == 3
+    before = data_size(store)
+    for name, data in contents.items():
+        site.store().root(OTHER).upload([Item(name, data)], context=CONTEXT)
+    assert data_size(store) == before
+    assert site.reads(OTHER) == {name: [data] for name, data in contents.items()}
+
+
+def test_what_leans_on_objects_can_be_taken_elsewhere(site: Site) -> None:
+    """A copy in another root moves no bytes, and needs the object too."""
+    data = noise("taken", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    site.adopt(hashed=True)
+    store = site.store()
+    source = store.root(OTHER)
+    source.upload([Item("f", data)], context=CONTEXT)
+    before = data_size(store)
+    target = store.root(f"2/{'c' * 32}/artifacts")
+    take(target, [Taken(source, source.versions("f")[0], "copy")], operation="upload", context=CONTEXT)
+    assert data_size(store) == before
+    assert site.reads(target.name) == {"copy": [data]}
+    site.delete(f"{RUN}/big")
+    with pytest.raises(ObjectMissing, match="big"):
+        site.reads(target.name)
 
 
 def test_what_was_changed_or_removed_is_an_error(site: Site) -> None:

@@ -25,6 +25,7 @@ DATA = f"{RESERVED}/data"
 GC = f"{RESERVED}/gc"
 MARKS = f"{GC}/marks"
 PROBES = f"{RESERVED}/probe"
+VERSIONS_PROBE = f"{PROBES}/versions"
 
 COMPONENT_BYTES_MAX = 255
 COMMIT_NUMBER_MAX = 10**12 - 1

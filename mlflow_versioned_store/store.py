@@ -15,7 +15,7 @@ from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, It
 from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.forks import fork_safe_lock
-from mlflow_versioned_store.backends.s3_versions import open_versions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.clock import HELP_SECONDS, elapsed
 from mlflow_versioned_store.content.directories import Directories

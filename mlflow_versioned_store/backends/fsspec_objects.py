@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mlflow_versioned_store.backends.contract import (
     Backend,
@@ -22,6 +22,7 @@ from mlflow_versioned_store.backends.contract import (
     join,
 )
 from mlflow_versioned_store.backends.files import TEMPORARY_PREFIX
+from mlflow_versioned_store.backends.object_versions import Described
 from mlflow_versioned_store.backends.provider_errors import Answer, Request, error_for
 from mlflow_versioned_store.errors import InvalidInput, NotFound, Unsupported, VersionedStoreError
 
@@ -37,7 +38,16 @@ _CREATES = {
     "gs": "object",
     "hdfs": "rename",
 }
-_CAPABILITIES = Capabilities(ordered_list=True, object_versions=False, durable=True, remote=True)
+
+
+class ReadsVersions(Protocol):
+    """Reads objects in one of their versions."""
+
+    def describe(self, key: str, s3_version_id: str, /) -> Described | None:
+        """Return what a version of an object says of itself; None where there is none."""
+
+    def read(self, key: str, s3_version_id: str, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of one version, which are some and inside it."""
 
 
 class FsspecBackend(Backend):
@@ -50,14 +60,21 @@ class FsspecBackend(Backend):
         root: The container's path in it; "" is all of it.
         location: The container's name in messages.
         clock: Returns the server's time; None learns it from a file written for that.
+        versions: Reads object versions; None where there are none.
 
     Raises:
         Unsupported: The file system has no atomic create.
     """
 
-    capabilities = _CAPABILITIES
-
-    def __init__(self, filesystem: Any, root: str, *, location: str, clock: Callable[[], datetime] | None = None):
+    def __init__(
+        self,
+        filesystem: Any,
+        root: str,
+        *,
+        location: str,
+        clock: Callable[[], datetime] | None = None,
+        versions: ReadsVersions | None = None,
+    ):
         protocols = filesystem.protocol if isinstance(filesystem.protocol, (tuple, list)) else (filesystem.protocol,)
         kinds = {_CREATES[protocol] for protocol in protocols if protocol in _CREATES}
         if not kinds:
@@ -66,22 +83,28 @@ class FsspecBackend(Backend):
                 f"so it cannot hold a store. Those that can: {', '.join(sorted(_CREATES))}."
             )
         self.location = location
+        self.capabilities = Capabilities(
+            ordered_list=True, object_versions=versions is not None, durable=True, remote=True
+        )
+        self._versions = versions
         self._renames = kinds == {"rename"}
         self._filesystem = filesystem
         self._root = root
         self._clock = clock
 
     def get(self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None) -> Fetched:
-        if s3_version_id is not None:
-            raise InvalidInput(f"{self.location} keeps no object versions, so {key} has none to read.", key=key)
-        info = self.head(key)
+        info = self.head(key) if s3_version_id is None else self._head_version(key, s3_version_id)
         if start < 0 or (stop is not None and stop <= start) or (start and start >= info.size):
             raise InvalidInput(f"[{start}, {stop}) is no range of the {info.size} bytes of {key}.", key=key)
         stop = info.size if stop is None else min(stop, info.size)
         if stop == start:
             return Fetched(b"", info)
         request = Request("read", self.location, key)
-        data: bytes = self._send(request, self._filesystem.cat_file, self._path(key), start, stop)
+        data: bytes
+        if self._versions is None or s3_version_id is None:
+            data = self._send(request, self._filesystem.cat_file, self._path(key), start, stop)
+        else:
+            data = self._versions.read(key, s3_version_id, start, stop)
         if len(data) != stop - start:
             # HDFS may tell the size of a file before its datanodes serve the last block.
             raise error_for(Answer(None, text=f"{len(data)} of {stop - start} bytes arrived"), request)
@@ -161,6 +184,14 @@ class FsspecBackend(Backend):
     def close(self) -> None:
         self._filesystem.invalidate_cache()
 
+    def _head_version(self, key: str, s3_version_id: str) -> ObjectInfo:
+        if self._versions is None:
+            raise InvalidInput(f"{self.location} keeps no object versions, so {key} has none to read.", key=key)
+        found = self._versions.describe(key, s3_version_id)
+        if found is None:
+            raise error_for(Answer(404), Request("read", self.location, key))
+        return ObjectInfo(key, found.size, found.modified, found.e_tag.strip('"'), found.s3_version_id)
+
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}".rstrip("/") or "/"
 
@@ -208,7 +239,8 @@ def answer_of(error: Exception) -> Answer:
 
 
 def _info(key: str, found: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(key, int(found["size"]), _modified(found), found.get("etag"))
+    version = found.get("generation") or found.get("version_id")
+    return ObjectInfo(key, int(found["size"]), _modified(found), found.get("etag"), version)
 
 
 def _modified(found: dict[str, Any]) -> datetime:

@@ -11,11 +11,12 @@ from mlflow_versioned_store.backends.clock import server_time
 from mlflow_versioned_store.backends.contract import Backend, Capabilities
 from mlflow_versioned_store.backends.forks import ForkAwareBackend, obstore_lost
 from mlflow_versioned_store.backends.fsspec_objects import FsspecBackend
+from mlflow_versioned_store.backends.gcs_versions import GcsVersions
 from mlflow_versioned_store.backends.objects import ObstoreBackend, Stores
 from mlflow_versioned_store.errors import CredentialsMissing, Unsupported
 
 _URL = "https://storage.googleapis.com"
-_CAPABILITIES = Capabilities(ordered_list=True, object_versions=False, durable=True, remote=True)
+_CAPABILITIES = Capabilities(ordered_list=True, object_versions=True, durable=True, remote=True)
 _SECONDS_MAX = 12
 
 
@@ -75,4 +76,4 @@ def _gcsfs(bucket: str, emulator: str | None) -> Backend:
     options: dict[str, Any] = {"endpoint_url": emulator, "token": "anon"} if emulator else {}
     filesystem = Once(**options, use_listings_cache=False, skip_instance_cache=True, requests_timeout=_SECONDS_MAX)
     clock = partial(server_time, emulator or _URL)
-    return FsspecBackend(filesystem, bucket, location=f"gs://{bucket}", clock=clock)
+    return FsspecBackend(filesystem, bucket, location=f"gs://{bucket}", clock=clock, versions=GcsVersions(bucket))

@@ -16,12 +16,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import CountingBackend
 from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.object_versions import ObjectVersions
 from mlflow_versioned_store.backends.retry import RetryingBackend
-from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.errors import InvalidInput, Unsupported
+
+if TYPE_CHECKING:
+    from mlflow_versioned_store.backends.s3_versions import S3Versions
 
 # MLflow writes "versioned-file:///data" as "versioned-file:/data" when it appends to it.
 _URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+):(?://(?P<container>[^/?#]*))?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
@@ -30,6 +35,7 @@ _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 
 _lock = fork_safe_lock()
 _open: dict[tuple[object, ...], Backend] = {}
+_versions: dict[tuple[object, ...], ObjectVersions | None] = {}
 
 
 def open_container(uri: str) -> tuple[Backend, str]:
@@ -81,6 +87,39 @@ def parse(uri: str) -> tuple[str, str, str]:
     elif not container and kind != "memory":
         raise InvalidInput(f"{uri!r} names no bucket or container.")
     return kind, container, "/".join(parts)
+
+
+def open_versions(backend: Backend) -> ObjectVersions | None:
+    """Return the object versions of a store at `backend`; None where its kind of container has none. No request.
+
+    They need the package that the extra of their provider installs; without it there are none. Opened once for a
+    process, which its threads share, and anew where the configuration changes.
+
+    Raises:
+        CredentialsMissing: There are none.
+    """
+    kind, _, place = backend.location.partition("://")
+    if not backend.capabilities.object_versions or kind not in _VERSIONS:
+        return None
+    # A forked child must not use its parent's connections.
+    key = (backend.location, os.getpid(), _KINDS[kind][0]())
+    with _lock:
+        if key not in _versions:
+            container, _, folder = place.partition("/")
+            _versions.clear()
+            try:
+                _versions[key] = _VERSIONS[kind](container, folder)
+            except Unsupported:
+                _versions[key] = None
+        return _versions[key]
+
+
+def open_s3_versions(backend: Backend) -> S3Versions | None:
+    """Return the object versions of a store in an S3 bucket, which can do more; None elsewhere. No request."""
+    from mlflow_versioned_store.backends.s3_versions import S3Versions
+
+    versions = open_versions(backend) if backend.location.startswith("s3:") else None
+    return versions if isinstance(versions, S3Versions) else None
 
 
 def _what_to_write(uri: str) -> str:
@@ -156,6 +195,26 @@ def _hdfs(_: str) -> Backend:
     return open_hdfs()
 
 
+def _s3_versions(bucket: str, folder: str) -> ObjectVersions:
+    from mlflow_versioned_store.backends import s3_config
+    from mlflow_versioned_store.backends.s3_versions import S3Versions
+
+    return S3Versions(bucket, folder, s3_config.resolve())
+
+
+def _gs_versions(bucket: str, folder: str) -> ObjectVersions:
+    from mlflow_versioned_store.backends.gcs_versions import GcsVersions
+
+    return GcsVersions(bucket, folder)
+
+
+def _az_versions(container: str, folder: str) -> ObjectVersions:
+    from mlflow_versioned_store.backends.azure_account import account_from_environment
+    from mlflow_versioned_store.backends.azure_versions import AzureVersions
+
+    return AzureVersions(container, folder, account_from_environment())
+
+
 def _variables(pattern: str) -> Callable[[], tuple[object, ...]]:
     relevant = re.compile(pattern)
     return lambda: tuple(item for item in os.environ.items() if relevant.match(item[0]))
@@ -168,4 +227,10 @@ _KINDS: dict[str, tuple[Callable[[], tuple[object, ...]], Callable[[str], Backen
     "az": (_variables("AZURE_|HOME"), _az),
     "hdfs": (_variables("HADOOP_|MVS_HDFS_|KRB5"), _hdfs),
     "memory": (tuple, _memory),
+}
+
+_VERSIONS: dict[str, Callable[[str, str], ObjectVersions]] = {
+    "s3": _s3_versions,
+    "gs": _gs_versions,
+    "az": _az_versions,
 }

@@ -5,18 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import heapq
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import UTC
+from typing import Any
 
-from mlflow_versioned_store.backends import s3_config
 from mlflow_versioned_store.backends.boto3_objects import answer_of, check_deleted, s3_client
-from mlflow_versioned_store.backends.contract import Backend, check_key
-from mlflow_versioned_store.backends.forks import fork_safe_lock
+from mlflow_versioned_store.backends.contract import check_key
+from mlflow_versioned_store.backends.object_versions import Described, Labels, ObjectVersion, ObjectVersions, Sender
 from mlflow_versioned_store.backends.objects import Stores
 from mlflow_versioned_store.backends.objects import answer_of as obstore_answer_of
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
@@ -30,70 +27,6 @@ _COPY_BYTES_MAX = 5 << 30
 _COPIED_PART_BYTES = 1 << 30
 _PAGE = 1000
 _ATTEMPTS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What goes with an object.
-
-    Args:
-        content_type: Its media type.
-        content_disposition: What a browser shall do with it.
-        metadata: Its user metadata, ASCII only.
-    """
-
-    content_type: str = "application/octet-stream"
-    content_disposition: str = "attachment"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectVersion:
-    """One version of an object, as a listing tells it; a delete marker has no bytes.
-
-    Args:
-        key: The key, inside the store.
-        s3_version_id: The version.
-        size: Bytes.
-        modified: When it was written, by the store's clock.
-        current: Whether it is what a reader of the key gets.
-        deleted: Whether it is a delete marker.
-        e_tag: Its entity tag; a delete marker has none.
-    """
-
-    key: str
-    s3_version_id: str
-    size: int
-    modified: datetime
-    current: bool
-    deleted: bool
-    e_tag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What a bucket says of one version of an object.
-
-    Args:
-        s3_version_id: Its id.
-        modified: When it was written.
-        metadata: Its user metadata.
-        size: Its bytes.
-        e_tag: Its entity tag.
-    """
-
-    s3_version_id: str
-    modified: datetime
-    metadata: Mapping[str, str]
-    size: int
-    e_tag: str
-
-
-class Sender(Protocol):
-    """Something that runs work in other threads."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Run `work`."""
 
 
 class _ChecksumRefusedError(Exception):
@@ -125,7 +58,7 @@ class _Begun(Iterator[bytes]):
         yield from self._parts
 
 
-class S3Versions:
+class S3Versions(ObjectVersions):
     """A store in an S3 bucket that keeps object versions.
 
     Args:
@@ -133,6 +66,10 @@ class S3Versions:
         folder: The store's folder in it; "" is all of the bucket.
         config: How to reach it.
     """
+
+    uncovers = True
+    dates_deletions = True
+    at_once = 1000
 
     def __init__(self, bucket: str, folder: str, config: S3Config):
         self._bucket = bucket
@@ -148,11 +85,6 @@ class S3Versions:
         self._list = self._where | ({"RequestPayer": "requester"} if config.upload.text("RequestPayer") else {})
 
     def put(self, key: str, data: bytes, labels: Labels) -> str:
-        """Write an object with one request and return its version.
-
-        Raises:
-            Unsupported: The bucket keeps no versions.
-        """
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         answer = self._send(
             "write", key, self._client.put_object, **self._written(key, labels), Body=data, ChecksumSHA256=checksum
@@ -162,19 +94,6 @@ class S3Versions:
     def put_parts(
         self, key: str, parts: Iterable[bytes], labels: Labels, sender: Sender, *, part_bytes: int, ahead: int
     ) -> str:
-        """Write an object in parts, several at once, and return its version; what fails leaves nothing behind.
-
-        Args:
-            key: The key.
-            parts: Its bytes.
-            labels: What goes with it.
-            sender: Sends parts, where obstore cannot, or the server does not know its checksums.
-            part_bytes: The bytes of each part but the last, at least 5 MiB.
-            ahead: How many parts are on their way at once.
-
-        Raises:
-            Unsupported: The bucket keeps no versions.
-        """
         stores = bulk_stores(self._bucket, self._config, retries=_ATTEMPTS - 1) if self._knows_crc64nvme else None
         if stores is not None:
             begun = _Begun(parts, ahead)
@@ -235,20 +154,6 @@ class S3Versions:
         self._send("delete", key, self._client.abort_multipart_upload, **self._list, **named)
 
     def copy(self, source: str, s3_version_id: str, key: str, size: int, labels: Labels, sender: Sender) -> str:
-        """Have the server copy one version of an object and return the version that it made; no bytes move here.
-
-        Args:
-            source: The key of the object.
-            s3_version_id: The version of it.
-            key: Where to.
-            size: Its bytes.
-            labels: What goes with the copy.
-            sender: Sends requests where it is copied in parts: above 5 GiB.
-
-        Raises:
-            NotFound: There is no such version.
-            Unsupported: The bucket keeps no versions.
-        """
         origin: dict[str, Any] = {
             "CopySource": {"Bucket": self._bucket, "Key": self._prefix + source, "VersionId": s3_version_id},
             **{f"CopySource{name}": value for name, value in self._upload.boto3_read(payer=False).items()},
@@ -266,13 +171,11 @@ class S3Versions:
         return self._multipart(key, labels, ranges, send, sender, _PARTS_AHEAD)
 
     def tag(self, key: str, s3_version_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags of one version of an object, beside those that every upload asks for. One request."""
         named = [{"Key": name, "Value": value} for name, value in (self._upload.tags | dict(tags)).items()]
         arguments = {"Key": self._prefix + key, "VersionId": s3_version_id, "Tagging": {"TagSet": named}}
         self._send("write", key, self._client.put_object_tagging, **self._list, **arguments)
 
     def describe(self, key: str, s3_version_id: str | None = None) -> Described | None:
-        """Return what a version of an object says of itself, by default the current one; None where there is none."""
         version = {"VersionId": s3_version_id} if s3_version_id is not None else {}
         try:
             answer = self._send(
@@ -280,20 +183,11 @@ class S3Versions:
             )
         except NotFound:
             return None
+        labels = Labels(answer.get("ContentType", ""), answer.get("ContentDisposition", ""), answer["Metadata"])
         modified, version = answer["LastModified"].astimezone(UTC), answer.get("VersionId", "null")
-        return Described(version, modified, answer["Metadata"], answer["ContentLength"], answer["ETag"])
+        return Described(version, modified, labels, answer["ContentLength"], answer["ETag"])
 
     def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
-        """Yield the versions of all objects below a folder ("" for all), sorted by key, and of each key newest first.
-
-        Delete markers of a key may come out of turn.
-
-        One request a thousand.
-
-        Args:
-            folder: The folder.
-            exactly: It is the key of one object.
-        """
         prefix = self._prefix + folder + ("/" if folder and not exactly else "")
         more: dict[str, str] = {}
         while True:
@@ -311,11 +205,6 @@ class S3Versions:
                 more["VersionIdMarker"] = page["NextVersionIdMarker"]
 
     def delete(self, versions: Sequence[tuple[str, str | None]]) -> None:
-        """Delete versions of objects, or put a delete marker on a key where none is named. One request a thousand.
-
-        Raises:
-            VersionedStoreError: At least one was not deleted.
-        """
         for at in range(0, len(versions), _PAGE):
             wanted = [
                 {"Key": self._prefix + check_key(key)} | ({"VersionId": version} if version is not None else {})
@@ -325,12 +214,7 @@ class S3Versions:
             answer = self._send("delete", versions[at][0], self._client.delete_objects, **arguments)
             check_deleted(answer, self._location)
 
-    def keep_versions(self) -> None:
-        """Switch bucket versioning on, where it is not. One or two requests.
-
-        Raises:
-            Unsupported: The server has none, or may not be asked to.
-        """
+    def keep_versions(self) -> str:
         try:
             status = self._send("look up", "", self._client.get_bucket_versioning, **self._where).get("Status")
             if status != "Enabled":
@@ -341,15 +225,13 @@ class S3Versions:
                 f"The native layout needs a bucket that keeps object versions, and versioning of {self._location} "
                 f"cannot be switched on: {error} Have an administrator switch it on, or leave paths packed."
             ) from error
+        return ""
+
+    def are_usable(self) -> bool:
+        # A bucket that keeps none is refused, by `check_kept`: here every key that any tool expects is a promise.
+        return True
 
     def check_kept(self) -> None:
-        """Check that the bucket keeps versions, before something is written that relies on it. One request, once.
-
-        Where that may not be asked, the answer to each write tells.
-
-        Raises:
-            Unsupported: Versioning is off or suspended.
-        """
         if self._kept:
             return
         try:
@@ -455,28 +337,6 @@ class S3Versions:
             return send(**arguments)
         except (BotoCoreError, ClientError) as error:
             raise error_for(answer_of(error), Request(action, self._location, self._prefix + key)) from error
-
-
-_lock = fork_safe_lock()
-_opened: dict[tuple[object, ...], S3Versions] = {}
-
-
-def open_versions(backend: Backend) -> S3Versions | None:
-    """Return the object versions of a store at `backend`; None where its kind of bucket has none. No request.
-
-    Opened once for a process, which its threads share, and anew where the configuration changes.
-    """
-    scheme, _, place = backend.location.partition("://")
-    if scheme != "s3" or not backend.capabilities.object_versions:
-        return None
-    # A forked child must not use its parent's connections.
-    key = (backend.location, os.getpid(), s3_config.fingerprint())
-    with _lock:
-        if key not in _opened:
-            bucket, _, folder = place.partition("/")
-            _opened.clear()
-            _opened[key] = S3Versions(bucket, folder, s3_config.resolve())
-        return _opened[key]
 
 
 def _version(key: str, item: Mapping[str, Any], *, deleted: bool) -> ObjectVersion:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mlflow_versioned_store import changes
 from mlflow_versioned_store.artifact_root import ArtifactRoot
-from mlflow_versioned_store.backends.s3_versions import open_versions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.changes import Recorded
 from mlflow_versioned_store.content.borrowing import LENDER_BYTES_MIN, Borrowing
 from mlflow_versioned_store.content.lenders import Lender

@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from mlflow_versioned_store.backends.s3_versions import PARTS_MAX, Described, S3Versions, open_versions
+from mlflow_versioned_store.backends.object_versions import Described
+from mlflow_versioned_store.backends.opening import open_s3_versions
+from mlflow_versioned_store.backends.s3_versions import PARTS_MAX, S3Versions
 from mlflow_versioned_store.changes import Item, Recorded, Stored, checked_paths
 from mlflow_versioned_store.content.clock import GRACE_SECONDS
 from mlflow_versioned_store.content.locations import Native, decode_location
@@ -139,7 +141,7 @@ def _native(store: Store, path: str, change: str) -> tuple[S3Versions, Target]:
     at = store.place(path)
     (inside,) = checked_paths([Item(at.path, b"")])
     target = Target(at.root, inside, change)
-    versions = open_versions(store.backend)
+    versions = open_s3_versions(store.backend)
     wanted = compiled(store.settings.native).fullmatch(inside) is not None
     if versions is None or not wanted or VersionedObjects(versions, store.id).obstacle(target, None):
         raise Unsupported(

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadExcept
 from mlflow.store.artifact.artifact_repo import MultipartUploadMixin
 
 from mlflow_versioned_store.backends import s3_config
-from mlflow_versioned_store.backends.s3_versions import open_versions
+from mlflow_versioned_store.backends.opening import open_s3_versions
 from mlflow_versioned_store.direct import uploads
 from mlflow_versioned_store.direct.links import link_in_place
 from mlflow_versioned_store.environment import switch
@@ -162,7 +162,7 @@ def _gives_links(destination: str) -> bool:
         store, _ = open_store(destination)
     except NoStore:
         return False
-    if open_versions(store.backend) is None or not read_settings(store.settings_log).native:
+    if open_s3_versions(store.backend) is None or not read_settings(store.settings_log).native:
         return False
     # Clients would have to send the encryption key, or who pays, with each request.
     return not s3_config.resolve().upload.boto3_read()

@@ -1,6 +1,6 @@
 """Writing native objects: object versions where the bucket keeps them, else keys that carry the change's id.
 
-data/train.parquet                                      on S3: one key, an object version for each version
+data/train.parquet                                      one key, an object version for each version
 data/train.parquet@@<change id>/train.parquet           elsewhere: one key for each version
 """
 
@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from mlflow_versioned_store.backends.contract import Backend, check_key
-from mlflow_versioned_store.backends.s3_versions import Labels, S3Versions, open_versions
+from mlflow_versioned_store.backends.object_versions import Labels, ObjectVersions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.locations import Native
 from mlflow_versioned_store.content.workers import memory, sending
 from mlflow_versioned_store.errors import InvalidInput, NotFound
@@ -70,15 +71,17 @@ class NativeObjects(Protocol):
 
 
 def native_objects(backend: Backend, store_id: str) -> NativeObjects:
-    """Return the native objects of the store at `backend`. No request."""
+    """Return the native objects of the store at `backend`. At most one request, and none on S3."""
     versions = open_versions(backend)
-    return NamedObjects(backend) if versions is None else VersionedObjects(versions, store_id)
+    if versions is None or not versions.are_usable():
+        return NamedObjects(backend)
+    return VersionedObjects(versions, store_id)
 
 
 class VersionedObjects(NativeObjects):
     """Native objects in a bucket that keeps object versions."""
 
-    def __init__(self, versions: S3Versions, store_id: str):
+    def __init__(self, versions: ObjectVersions, store_id: str):
         self._versions = versions
         self._store_id = store_id
 

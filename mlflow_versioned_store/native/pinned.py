@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mlflow_versioned_store.backends.contract import Backend, Fetched
-from mlflow_versioned_store.backends.s3_versions import S3Versions, open_versions
+from mlflow_versioned_store.backends.object_versions import ObjectVersions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.locations import Content
 from mlflow_versioned_store.content.packs import PackName
@@ -51,10 +52,10 @@ def pinned(backend: Backend, contents: Iterable[Content]) -> Backend | None:
     return PinnedBackend(backend, found) if found else None
 
 
-def _first_version(versions: S3Versions, pack: PackName) -> str | None:
+def _first_version(versions: ObjectVersions, pack: PackName) -> str | None:
     try:
         found = [one for one in versions.list(pack.key, exactly=True) if not one.deleted and one.size == pack.size]
     except VersionedStoreError:
         # Who may not list versions still reads those that changes name.
         return None
-    return found[-1].s3_version_id if found else None
+    return found[-1].s3_version_id or None if found else None

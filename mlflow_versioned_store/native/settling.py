@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from mlflow_versioned_store.backends.contract import Backend
-from mlflow_versioned_store.backends.s3_versions import Described, open_versions
+from mlflow_versioned_store.backends.object_versions import Described
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.clock import GRACE_SECONDS
 from mlflow_versioned_store.content.locations import Native, Packed, Reference, decode_location, is_native
 from mlflow_versioned_store.content.workers import looking_up
@@ -49,10 +50,10 @@ class Settler:
             change: The id that copies carry.
         """
         wrong, left = 0, list(dict.fromkeys(paths))
-        versions = open_versions(self._backend)
+        versions = open_versions(self._backend) if left else None
         if versions is None:
             return 0
-        for _ in range(_ROUNDS if left else 0):
+        for _ in range(_ROUNDS):
             state = self._log.state()
             looks = [looking_up.submit(versions.describe, self._key(path)) for path in left]
             left = [
@@ -68,9 +69,9 @@ class Settler:
     def native_paths(self, versions: Iterable[Version]) -> list[str]:
         """Return the paths of those of `versions` that are native. One request a commit that is not known yet.
 
-        There are none where the bucket keeps no object versions: there nothing is ever replaced.
+        There are none where the bucket has no object versions: there nothing is ever replaced.
         """
-        if open_versions(self._backend) is None:
+        if not self._backend.capabilities.object_versions:
             return []
         files = [version for version in versions if version.kind == "file"]
         located = zip(files, self._log.locate(files), strict=True)
@@ -82,8 +83,9 @@ class Settler:
         Costs a request a thousand objects below the root, one a commit that is not known yet, and one for each key that
         has not got the newest version itself.
         """
-        bucket, paths = open_versions(self._backend), self.native_paths(versions)
-        if bucket is None or not paths:
+        paths = self.native_paths(versions)
+        bucket = open_versions(self._backend) if paths else None
+        if bucket is None:
             return []
         visible = {one.key: one.s3_version_id for one in bucket.list(self._log.root) if one.current and not one.deleted}
         state = self._log.state()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mlflow_versioned_store.backends.contract import Backend
-from mlflow_versioned_store.backends.s3_versions import ObjectVersion, open_versions
+from mlflow_versioned_store.backends.object_versions import ObjectVersion
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.clock import GRACE_SECONDS
 from mlflow_versioned_store.content.locations import is_native
 from mlflow_versioned_store.content.workers import looking_up
@@ -44,7 +45,7 @@ def survey(backend: Backend, store_id: str, log: Log) -> Survey:
     # First the objects, then the log: what is committed in between is known.
     listed = list(_objects(backend, log.root))
     committed = set(_committed(backend, log))
-    unknown = [one for one in listed if (one.key, one.s3_version_id) not in committed]
+    unknown = [one for one in listed if (one.key, _version(log.root, one)) not in committed]
     now = backend.now()
     looks = [looking_up.submit(_labels, backend, log.root, one) for one in unknown]
     found = Survey()
@@ -74,7 +75,7 @@ def remove(backend: Backend, orphans: Sequence[ObjectVersion]) -> None:
     if versions is None:
         backend.delete([one.key for one in orphans])
     else:
-        versions.delete([(one.key, one.s3_version_id) for one in orphans])
+        versions.delete([(one.key, one.s3_version_id or None) for one in orphans])
 
 
 def _objects(backend: Backend, root: str) -> Iterator[ObjectVersion]:
@@ -104,11 +105,18 @@ def _committed(backend: Backend, log: Log) -> Iterator[tuple[str, str]]:
                     yield entry.at["reference"].removeprefix(above), version
 
 
+def _version(root: str, one: ObjectVersion) -> str:
+    """Return the version in which a commit names an object: none for a key of one version, which may yet have one."""
+    return "" if target_of(root, one.key) else one.s3_version_id
+
+
 def _labels(backend: Backend, root: str, one: ObjectVersion) -> dict[str, str] | None:
     """Return what an object says of its writer; None where it is gone."""
+    target = target_of(root, one.key)
+    if target is not None:
+        return {CHANGE: target.change, STORE: ""}
     versions = open_versions(backend)
     if versions is None:
-        target = target_of(root, one.key)
-        return {CHANGE: target.change, STORE: ""} if target else {}
+        return {}
     described = versions.describe(one.key, one.s3_version_id)
     return None if described is None else dict(described.metadata)

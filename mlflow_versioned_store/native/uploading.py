@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
-from mlflow_versioned_store.backends.s3_versions import S3Versions, open_versions
+from mlflow_versioned_store.backends.object_versions import ObjectVersions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.clock import HELP_SECONDS
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.locations import Native, decode_location, encode_location
@@ -272,7 +273,7 @@ class Finisher:
             _log.warning("%s was logged, but its object has not got its tags: %s", path, error)
             return False
 
-    def _label(self, versions: S3Versions, native: Native, made: Made, committed: Committed, run: str) -> None:
+    def _label(self, versions: ObjectVersions, native: Native, made: Made, committed: Committed, run: str) -> None:
         tags = {"store": self._store_id, "sha256": made.sha256, "run": run, "version": f"v{committed.version}"}
         named = {f"mvs-{name}": value for name, value in tags.items() if value}
         versions.tag(native.key, native.s3_version_id or "", named)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_versioned_store.backends.azure import AzureAccount, account_from_environment, open_azure
+from mlflow_versioned_store.backends.azure import open_azure
+from mlflow_versioned_store.backends.azure_account import AzureAccount, account_from_environment
 from mlflow_versioned_store.errors import CredentialsMissing
 
 ENDPOINT = "https://ann.blob.core.windows.net"

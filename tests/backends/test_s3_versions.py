@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mlflow_versioned_store.backends import s3_config
-from mlflow_versioned_store.backends.s3_versions import Labels, S3Versions
+from mlflow_versioned_store.backends.object_versions import Labels
+from mlflow_versioned_store.backends.s3_versions import S3Versions
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import InvalidInput
 from tests.backends.scripted import Received, Reply, Scripted, s3_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
@@ -67,25 +67,40 @@ class Directories:
                 self._frames -= len(self._known.popitem(last=False)[1].raws)
 
 
-def frames_of_run(directories: dict[PackName, Directory], run: FramePlace) -> Iterator[Frame]:
-    """Yield the frames of a run, with all that they lean on.
+class FramesOfRun(Sequence[Frame]):
+    """The frames of a run, each put together with all that it leans on when it is asked for.
+
+    Args:
+        directories: The directories of all packs that may be needed.
+        run: The run.
+
+    Attributes:
+        raws: Bytes of the chunk of each.
 
     Raises:
-        Damaged: The run does not begin and end with a frame, or a base is not where a directory says.
+        Damaged: The run does not begin and end with a frame, or (when a frame is asked for) a base is not where a
+            directory says.
     """
-    pack = run.pack
-    assert isinstance(pack, PackName), "frames are in packs"
-    directory = directories[pack]
-    at = _position(directory, pack, run.offset)
-    stop = run.offset + run.size
-    while directory.offsets[at] < stop:
-        place = FramePlace(pack, directory.offsets[at], directory.offsets[at + 1] - directory.offsets[at])
-        yield Frame(_chain(directories, pack, place, at), directory.raws[at])
-        at += 1
-        if at >= len(directory.raws):
-            break
-    if directory.offsets[at] != stop:
-        raise Damaged(f"The pack {pack.key} has no frame that ends at byte {stop}.", key=pack.key)
+
+    def __init__(self, directories: dict[PackName, Directory], run: FramePlace):
+        pack, stop = run.pack, run.offset + run.size
+        assert isinstance(pack, PackName), "frames are in packs"
+        self._directories = directories
+        self._pack = pack
+        self._offsets = directories[pack].offsets
+        self._first = _position(directories[pack], pack, run.offset)
+        last = bisect_left(self._offsets, stop, self._first)
+        if last == len(self._offsets) or self._offsets[last] != stop:
+            raise Damaged(f"The pack {pack.key} has no frame that ends at byte {stop}.", key=pack.key)
+        self.raws = directories[pack].raws[self._first : last]
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    def __getitem__(self, at: int) -> Frame:  # type: ignore[override]
+        raw, at = self.raws[at], self._first + at
+        place = FramePlace(self._pack, self._offsets[at], self._offsets[at + 1] - self._offsets[at])
+        return Frame(_chain(self._directories, self._pack, place, at), raw)
 
 
 def _chain(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from mlflow_versioned_store.backends.contract import Buffer
@@ -56,6 +56,17 @@ class Parts:
         """Tell whether anything in [start, stop) is wanted."""
         at = bisect_right(self._stops, start)
         return at < len(self._parts) and self._parts[at][0] < stop
+
+    def touched(self, offsets: Sequence[int]) -> Iterator[int]:
+        """Yield of the stretches between neighbouring `offsets` the numbers of those in which anything is wanted."""
+        last = len(offsets) - 1
+        at = 0
+        for part in range(bisect_right(self._stops, offsets[0]), len(self._parts)):
+            first = max(at, bisect_right(offsets, self._parts[part][0]) - 1)
+            if first >= last:
+                return
+            at = bisect_left(offsets, self._stops[part], first, last)
+            yield from range(first, at)
 
     def cover(self, start: int, stop: int) -> bool:
         """Tell whether all of [start, stop) is wanted, in one part or in several that follow each other."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.directories import Directories, Frame, frames_of_run
+from mlflow_versioned_store.content.directories import Directories, Frame, FramesOfRun
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
 from mlflow_versioned_store.content.parts import Parts
 from mlflow_versioned_store.content.wanted import Wanted
@@ -100,7 +101,7 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
         if run.place.pack not in known:
             pieces.append(Piece(file, len(pieces), run.offset, run.place, run.stop - run.offset))
             continue
-        for offset, group in _groups(_frames(run, known), parts, least):
+        for offset, group in _groups(_frames(run, known, parts), least):
             start, last = group[0].chain[0].offset, group[-1].chain[0]
             place = FramePlace(last.pack, start, last.offset + last.size - start)
             raw = sum(frame.raw for frame in group)
@@ -141,15 +142,15 @@ def _runs(wanted: Wanted) -> Iterator[_Run]:
         offset += extent.raw
 
 
-def _frames(run: _Run, known: dict[PackName, Directory]) -> Iterator[tuple[int, Frame]]:
-    """Yield the frames of a run, and where in the file they belong."""
-    offset = run.offset
-    for frame in frames_of_run(known, run.place):
-        yield offset, frame
-        offset += frame.raw
-    if offset != run.stop:
+def _frames(run: _Run, known: dict[PackName, Directory], parts: Parts | None) -> Iterator[tuple[int, Frame]]:
+    """Yield the frames of a run that are wanted, and where in the file they belong."""
+    frames = FramesOfRun(known, run.place)
+    offsets = list(accumulate(frames.raws, initial=run.offset))
+    if offsets[-1] != run.stop:
         key = run.place.pack.key
         raise Damaged(f"The directory of the pack {key} and the commit tell different lengths.", key=key)
+    for at in range(len(frames)) if parts is None else parts.touched(offsets):
+        yield offsets[at], frames[at]
 
 
 def _share(parts: Parts) -> int:
@@ -158,15 +159,11 @@ def _share(parts: Parts) -> int:
     return -(-total // max(1, round(total / parts.at_once))) + _ENDS_BYTES
 
 
-def _groups(
-    frames: Iterable[tuple[int, Frame]], parts: Parts | None, least: int
-) -> Iterator[tuple[int, Sequence[Frame]]]:
-    """Yield wanted frames that follow each other, hardly more than `least` bytes, and where the first belongs."""
+def _groups(frames: Iterable[tuple[int, Frame]], least: int) -> Iterator[tuple[int, Sequence[Frame]]]:
+    """Yield frames that follow each other, hardly more than `least` bytes, and where the first belongs."""
     group: list[Frame] = []
     first = stop = 0
     for offset, frame in frames:
-        if parts is not None and not parts.touch(offset, offset + frame.raw):
-            continue
         if group and (offset != stop or stop - first >= least):
             yield first, group
             group = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlflow_versioned_store.content.directories import Directories, frames_of_run
+from mlflow_versioned_store.content.directories import Directories, FramesOfRun
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.wanted import Wanted
 
@@ -43,13 +43,13 @@ def sharing(old: Wanted, new: Wanted, directories: Directories) -> Sharing | Non
     chunks: set[FramePlace] = set()
     needed: set[FramePlace] = set()
     for run in old_runs:
-        for frame in frames_of_run(known, run):
+        for frame in FramesOfRun(known, run):
             chunks.add(frame.chain[0])
             needed.update(frame.chain)
     shared = 0
     added: set[FramePlace] = set()
     for run in _runs(new):
-        for frame in frames_of_run(known, run):
+        for frame in FramesOfRun(known, run):
             shared += frame.raw if frame.chain[0] in chunks else 0
             added.update(place for place in frame.chain if place not in needed)
     return Sharing(shared, sum(place.size for place in added))

@@ -14,7 +14,7 @@ from mlflow_versioned_store.backends.counting import CountingBackend, counts_of
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.catalog.ledger import Group
 from mlflow_versioned_store.catalog.usage import measure
-from mlflow_versioned_store.content.directories import Directories, frames_of_run
+from mlflow_versioned_store.content.directories import Directories, FramesOfRun
 from mlflow_versioned_store.content.locations import INLINE, Packed, decode_content, decode_location
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.context import Context
@@ -58,7 +58,7 @@ def needed(store: Store) -> Iterator[tuple[str, str, int, set[Frame]]]:
                 if pack == INLINE:
                     frames.add(((name, located.place[:2]), offset, stored))
                     continue
-                for frame in frames_of_run(loaded, FramePlace(content.packs[pack], offset, stored)):
+                for frame in FramesOfRun(loaded, FramePlace(content.packs[pack], offset, stored)):
                     frames.update((place.pack, place.offset, place.size) for place in frame.chain)
             yield name, located.version.path, located.version.size, frames
 

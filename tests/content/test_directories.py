@@ -9,7 +9,7 @@ import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.content import directories, fetch
-from mlflow_versioned_store.content.directories import Directories, frames_of_run
+from mlflow_versioned_store.content.directories import Directories, FramesOfRun
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
 from mlflow_versioned_store.errors import Damaged, ObjectMissing
 from mlflow_versioned_store.testing.faults import Fault, FaultyBackend
@@ -103,21 +103,21 @@ KNOWN = {
 
 def test_a_run_tells_its_frames_and_all_that_they_lean_on() -> None:
     """Own place first, then the base, and the base of that, across packs."""
-    found = list(frames_of_run(KNOWN, FramePlace(PACK, 24, 300)))
+    found = list(FramesOfRun(KNOWN, FramePlace(PACK, 24, 300)))
     assert [frame.raw for frame in found] == [1000, 2000, 3000]
     assert [[(place.pack, place.offset) for place in frame.chain] for frame in found] == [
         [(PACK, 24)],
         [(PACK, 124), (PACK, 24)],
         [(PACK, 224), (BELOW, 124), (BELOW, 24)],
     ]
-    assert [frame.raw for frame in frames_of_run(KNOWN, FramePlace(PACK, 124, 100))] == [2000]
+    assert [frame.raw for frame in FramesOfRun(KNOWN, FramePlace(PACK, 124, 100))] == [2000]
 
 
 @pytest.mark.parametrize(("offset", "size"), [(25, 99), (24, 99), (24, 101), (24, 301), (324, 10), (0, 24), (1000, 5)])
 def test_runs_that_are_not_of_whole_frames_are_damage(offset: int, size: int) -> None:
     """A run begins where a frame begins and ends where one ends."""
     with pytest.raises(Damaged, match=PACK.key):
-        list(frames_of_run(KNOWN, FramePlace(PACK, offset, size)))
+        list(FramesOfRun(KNOWN, FramePlace(PACK, offset, size)))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_bases_that_are_not_there_are_damage(base: FramePlace) -> None:
     """A frame that leans on itself, on no frame, or on a pack that its commit does not name ends in an error."""
     known = {PACK: Directory([24, 124, 224], [1, 2], b"\x01\x02", {1: base})}
     with pytest.raises(Damaged):
-        list(frames_of_run(known, FramePlace(PACK, 24, 200)))
+        list(FramesOfRun(known, FramePlace(PACK, 24, 200)))
 
 
 def test_a_chain_may_have_64_steps_and_no_more() -> None:
@@ -145,7 +145,7 @@ def test_a_chain_may_have_64_steps_and_no_more() -> None:
         known = {PACK: Directory(offsets, [1] * (steps + 1), b"\x02" * (steps + 1), bases)}
         run = FramePlace(PACK, offsets[steps], 10)
         if good:
-            assert len(next(frames_of_run(known, run)).chain) == steps + 1
+            assert len(FramesOfRun(known, run)[0].chain) == steps + 1
         else:
             with pytest.raises(Damaged):
-                list(frames_of_run(known, run))
+                list(FramesOfRun(known, run))

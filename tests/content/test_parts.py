@@ -38,10 +38,12 @@ def test_buffers_get_their_part_of_the_file(ranges: list[Range], cuts: set[int],
     apart = merged(ranges)
     buffers = [bytearray(stop - start) for start, stop in apart]
     parts = Parts([(start, memoryview(buffer)) for (start, _), buffer in zip(apart, buffers, strict=True)])
-    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), SIZE], strict=True):
+    cut = [0, *sorted(cuts), SIZE]
+    for start, stop in pairwise(cut):
         parts.write(start, data[start:stop])
     assert parts.ranges == apart
     assert buffers == [data[start:stop] for start, stop in apart]
+    assert list(parts.touched(cut)) == [at for at, piece in enumerate(pairwise(cut)) if parts.touch(*piece)]
     start, stop = sorted(bounds)
     asked = set(range(start, stop))
     if asked:

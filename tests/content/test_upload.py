@@ -15,7 +15,7 @@ from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.content.chunking import Chunking
-from mlflow_versioned_store.content.directories import frames_of_run
+from mlflow_versioned_store.content.directories import FramesOfRun
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.locations import INLINE
 from mlflow_versioned_store.content.sightings import Sightings
@@ -139,7 +139,7 @@ def test_a_hundred_generations_stay_small_and_short(backend: Backend) -> None:
     assert stored_bytes(backend) < 8 * cost
     file = wanted(last)
     directories = reader(backend).directories.load((*file.content.packs, *file.content.leans))
-    frames = [frame for extent in file.location.extents for frame in frames_of_run(directories, file.run(extent))]
+    frames = [frame for extent in file.location.extents for frame in FramesOfRun(directories, file.run(extent))]
     assert 1 < max(len(frame.chain) for frame in frames) <= 8  # log2(100) + 1
     assert len(directories) <= 20
 

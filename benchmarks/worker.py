@@ -133,9 +133,9 @@ def log_texts(order: dict[str, Any]) -> Work:
 def log_model(_: dict[str, Any]) -> Work:
     """`mlflow.sklearn.log_model` of a small model, its requirements given, so that no inference of them is timed."""
     import mlflow.sklearn
-    import skops.io  # noqa: F401 - what MLflow writes the model with, which takes a second to import
     from sklearn.linear_model import LogisticRegression
 
+    importlib.import_module("skops.io")  # MLflow writes the model with it; importing it takes a second
     model = LogisticRegression().fit([[0.0, 1.0], [1.0, 0.0]] * 20, [0, 1] * 20)
 
     def work() -> dict[str, Any]:
@@ -148,8 +148,8 @@ def log_model(_: dict[str, Any]) -> Work:
 def load_model(order: dict[str, Any]) -> Work:
     """`mlflow.sklearn.load_model` of the model the run logged."""
     import mlflow.sklearn
-    import skops.io  # noqa: F401 - what MLflow reads the model with, which takes a second to import
 
+    importlib.import_module("skops.io")  # MLflow reads the model with it; importing it takes a second
     (model,) = mlflow.search_logged_models(experiment_ids=[order["experiment"]], output_format="list", max_results=1)
 
     def work() -> None:

@@ -55,7 +55,10 @@ def server(gateway: Gateway, *, certificate: str | None = None, private_key: str
         Unsupported: What it needs is not installed.
     """
     try:
-        import starlette  # noqa: F401 - asked for here, used by each request
+        # Loaded here, so that the first request need not wait for it.
+        import starlette.concurrency
+        import starlette.requests
+        import starlette.responses  # noqa: F401
         import uvicorn
     except ImportError as error:
         raise Unsupported("The S3 endpoint needs an extra: pip install 'mlflow-versioned-store[gateway]'.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from mlflow_versioned_store.gateway.access_keys import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE
 from tests.cli.conftest import RUN, Mvs
 from tests.servers.certificates import Authority
+from tests.servers.s3 import S3Server
 
 MVS = [sys.executable, "-m", "mlflow_versioned_store"]
 KEY, SECRET = "reader", "secret-of-the-reader"
@@ -105,6 +107,33 @@ def test_it_speaks_tls(
         s3.close()
         assert process.stderr is not None
         assert json.loads(process.stderr.readline())["bytes"] == len(b"content")
+
+
+@pytest.mark.parametrize(("switch", "kept"), [(None, False), ("on", True)])
+def test_its_disk_keeps_nothing_unless_told(
+    mvs: Mvs,
+    minio: S3Server,
+    s3_env: Callable[[S3Server], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    switch: str | None,
+    kept: bool,
+) -> None:
+    """What comes over the network is passed on; the cache takes it only where it was asked to."""
+    s3_env(minio)
+    content, cache = random.Random(1).randbytes(200_000), tmp_path / "cache"
+    uri = f"versioned-s3://{minio.new_bucket()}/store"
+    mvs("init", uri)
+    mvs("put", "-", f"{uri}/a.bin", stdin=content)
+    monkeypatch.delenv("MVS_CACHE")
+    monkeypatch.setenv("MVS_CACHE_DIR", str(cache))
+    if switch is not None:
+        monkeypatch.setenv("MVS_CACHE", switch)
+    with serving(uri, "--keys", keys_at(tmp_path / "keys")) as process:
+        s3 = client(announced(process)["endpoint"])
+        assert s3.get_object(Bucket="store", Key="a.bin")["Body"].read() == content
+        s3.close()
+    assert cache.exists() == kept
 
 
 def test_beyond_the_loopback_it_warns(store: str, tmp_path: Path) -> None:

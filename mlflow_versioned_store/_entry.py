@@ -1,4 +1,4 @@
-"""What MLflow's plugin registry loads: a plain function that imports nothing until it is called.
+"""What MLflow's plugin registry loads: plain functions that import nothing until they are called.
 
 MLflow loads entry points while it is itself half imported; importing MLflow here would make the scheme vanish
 with no more than a warning.
@@ -6,7 +6,7 @@ with no more than a warning.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlflow_versioned_store.roots import mlflow_part
 
@@ -37,3 +37,10 @@ def artifact_repository(
     from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
 
     return VersionedArtifactRepository(artifact_uri, tracking_uri, registry_uri)
+
+
+def tracking_server() -> Any:
+    """Return what `mlflow server --app-name versioned-store` runs."""
+    from mlflow_versioned_store.mlflow_plugin.server import create_app
+
+    return create_app()

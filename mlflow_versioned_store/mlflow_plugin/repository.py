@@ -28,6 +28,7 @@ from mlflow_versioned_store.mlflow_plugin.progress import TransferBar
 from mlflow_versioned_store.roots import joined
 from mlflow_versioned_store.store import Item, Store, open_store
 from mlflow_versioned_store.tree import Found, Tree
+from mlflow_versioned_store.version_file import VersionFile
 
 _logger = logging.getLogger(__name__)
 # The arguments of the base class grew from release to release of MLflow.
@@ -160,6 +161,19 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         with translated(), _reported():
             found = self._found(paths.reading(remote_file_path))
             found.root.download([(found.version, os.path.abspath(os.fspath(local_path)))])
+
+    def open_artifact(self, path: str) -> VersionFile:
+        """Return a file to read from, in the version that its path or address means now.
+
+        Args:
+            path: The file or its address.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST where there is none; or the store could not be read.
+        """
+        with translated():
+            found = self._found(paths.reading(path))
+            return found.root.open(found.version)
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Record a file, a folder or everything as deleted; earlier versions stay readable by their addresses.

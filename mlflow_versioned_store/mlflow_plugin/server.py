@@ -1,0 +1,125 @@
+"""MLflow's tracking server, which answers requests for some bytes of an artifact by reading only those.
+
+Left alone it fetches the whole file first and sends all of it, whatever range was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mime_type_utils import _guess_mime_type
+from mlflow.utils.uri import validate_path_is_safe
+
+from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
+from mlflow_versioned_store.version_file import VersionFile
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+_PATHS = ("/api/2.0/mlflow-artifacts/artifacts/{path:path}", "/ajax-api/2.0/mlflow-artifacts/artifacts/{path:path}")
+# Several ranges, and what is no range of bytes, may be answered with the whole file (RFC 9110, 14.2), by MLflow.
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
+_PIECE_BYTES = 1 << 20
+
+
+def create_app() -> Any:
+    """Return MLflow's server, with ranges where it keeps versioned artifacts and runs under uvicorn."""
+    from mlflow.server import ARTIFACTS_DESTINATION_ENV_VAR, app
+
+    try:
+        from mlflow.environment_variables import _MLFLOW_SGI_NAME
+        from mlflow.server.fastapi_app import create_fastapi_app
+    except ImportError:  # before MLflow 3.3
+        return app
+    if _MLFLOW_SGI_NAME.get() != "uvicorn":
+        return app
+    application = create_fastapi_app(app)
+    if os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, "").startswith("versioned-"):
+        # Behind the checks of hosts and origins, which are middleware, and in front of MLflow's own routes.
+        application.router.routes[:0] = _routes()
+    return application
+
+
+def _routes() -> list[Any]:
+    from starlette.datastructures import Headers
+    from starlette.routing import Match, Route
+
+    class RangeRoute(Route):
+        """Takes requests for one range; all others go on to MLflow."""
+
+        def matches(self, scope: Any) -> Any:
+            match, child = super().matches(scope)
+            if (
+                match is Match.FULL
+                and scope["method"] == "GET"
+                and _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
+            ):
+                return match, child
+            return Match.NONE, {}
+
+    return [RangeRoute(path, _answer, methods=["GET"]) for path in _PATHS]
+
+
+def _answer(request: Request) -> Response:
+    from mlflow.server.artifact_router import (
+        _get_artifact_repo,
+        _get_workspace_scoped_path,
+        _is_serving_proxied_artifacts,
+    )
+    from starlette.responses import JSONResponse, StreamingResponse
+
+    if not _is_serving_proxied_artifacts():
+        return JSONResponse({"detail": "This server serves no artifacts."}, 503)
+    try:
+        path = _get_workspace_scoped_path(validate_path_is_safe(request.path_params["path"]))
+        repository = _get_artifact_repo()
+        assert isinstance(repository, VersionedArtifactRepository), "its destination is a versioned one"
+        file = repository.open_artifact(path)
+    except MlflowException as error:
+        return JSONResponse(json.loads(error.serialize_as_json()), error.get_http_status_code())
+    headers = _headers(file, posixpath.basename(path))
+    if request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
+        return StreamingResponse(_pieces(file, 0, file.size), 200, headers | {"Content-Length": str(file.size)})
+    start, stop = _span(request.headers["range"], file.size)
+    if start >= stop:
+        return JSONResponse({"detail": "No such bytes."}, 416, {"Content-Range": f"bytes */{file.size}"})
+    headers |= {"Content-Range": f"bytes {start}-{stop - 1}/{file.size}", "Content-Length": str(stop - start)}
+    return StreamingResponse(_pieces(file, start, stop), 206, headers)
+
+
+def _headers(file: VersionFile, name: str) -> dict[str, str]:
+    version = file.version
+    identity = version.sha256 or f"{version.commit}-{version.change}-{version.entry}"
+    return {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Type": _guess_mime_type(name),
+        "ETag": f'"{identity}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _span(text: str, size: int) -> tuple[int, int]:
+    """Return the bytes [start, stop) that a range means; stop is not behind start where there are none."""
+    found = _RANGE.fullmatch(text)
+    assert found is not None, "the route took it for a range"
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        return max(0, size - int(suffix)), size if int(suffix) else 0
+    return int(first), min(size, int(last) + 1) if last else size
+
+
+def _pieces(file: VersionFile, start: int, stop: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        while start < stop and (data := file.read(min(_PIECE_BYTES, stop - start))):
+            start += len(data)
+            yield data

@@ -25,7 +25,7 @@ def items(source: Source, path: str) -> list[Item]:
         return [Item(clean, source)]
     local = os.fspath(source)
     if os.path.isdir(local):
-        return sources.directory(local, clean).items
+        return sources.directory(local, clean)
     into_folder = not clean or path.endswith("/")
     target = joined(clean, os.path.basename(local)) if into_folder else clean
-    return [Item(target, item.source) for item in sources.file(local, "").items]
+    return [Item(target, sources.file(local, "").source)]

@@ -31,7 +31,8 @@ class Document:
         self._rows: list[Placed] = []
         self._new = bytearray()
         self._follows = bytearray()
-        self._starts: list[tuple[int, Scanned]] = []
+        self._starts: list[int] = []
+        self._sources: list[Scanned] = []
         self.raw = 0
 
     def __len__(self) -> int:
@@ -39,10 +40,11 @@ class Document:
 
     def add(self, placed: Placed, source: Scanned, *, new: bool) -> None:
         """Note the next chunk, the source it is of, and whether this upload stored it."""
-        if not self._starts or self._starts[-1][1] is not source:
+        if not self._sources or self._sources[-1] is not source:
             if self._follows:
                 self._follows[-1] = FILE_ENDS
-            self._starts.append((len(self._rows), source))
+            self._starts.append(len(self._rows))
+            self._sources.append(source)
         self._rows.append(placed)
         self._new.append(new)
         self._follows.append(CHUNK_FOLLOWS)
@@ -66,8 +68,8 @@ class Document:
         return Index([self._rows[at] for at in kept], bytes(follows))
 
     def _files(self) -> Iterator[FileRows]:
-        ends = [start for start, _ in self._starts[1:]] + [len(self._rows)]
-        for (start, source), end in zip(self._starts, ends, strict=True):
+        ends = [*self._starts[1:], len(self._rows)]
+        for start, end, source in zip(self._starts, ends, self._sources, strict=True):
             # One that began in an earlier document, or is not read to its end, has no digest that fits its rows.
             whole = sum(row.raw for row in self._rows[start:end]) == source.size if source.sha256 else False
             if whole and end - start >= _ROWS_OF_A_LARGE_FILE:

@@ -146,7 +146,14 @@ class Scanner:
             yield chunk
             data = data[len(chunk.data) :]
 
-    def _of_file(self, path: str) -> Iterator[Chunk]:
+    def _of_file(self, path: str) -> Iterable[Chunk]:
+        data = _read_small(path)
+        if data is None:
+            return self._of_large_file(path)
+        self._on_read(len(data))
+        return self._in_memory(data)
+
+    def _of_large_file(self, path: str) -> Iterator[Chunk]:
         for _ in range(_READS_OF_A_CHANGING_FILE):
             kept = len(self.scanned)
             try:
@@ -157,11 +164,10 @@ class Scanner:
                     after = os.fstat(descriptor)
                 finally:
                     os.close(descriptor)
-                read = self.scanned[-1].size
-                if read == after.st_size == before.st_size and before.st_mtime_ns == after.st_mtime_ns:
+                if _is_unchanged(before, after, self.scanned[-1].size):
                     return
             except OSError as error:
-                raise LocalStorageFailed(f"{path} cannot be read: {error.strerror}.", key=path) from error
+                raise _unreadable(path, error) from error
             except FileChangedError:
                 pass
             # What was read stays behind unreferenced; the next reading stands for the source.
@@ -171,16 +177,7 @@ class Scanner:
             key=path,
         )
 
-    def _of_descriptor(self, descriptor: int, size: int, path: str) -> Iterable[Chunk]:
-        if size > BLOCK_BYTES:
-            return self._of_large(descriptor, size, path)
-        data = os.read(descriptor, size) if size else os.read(descriptor, BLOCK_BYTES)
-        while len(data) < size and (more := os.read(descriptor, size - len(data))):
-            data += more
-        self._on_read(len(data))
-        return self._in_memory(data)
-
-    def _of_large(self, descriptor: int, size: int, path: str) -> Iterator[Chunk]:
+    def _of_descriptor(self, descriptor: int, size: int, path: str) -> Iterator[Chunk]:
         blocks = blocks_of_file(descriptor)
         if self._foresight is None:
             yield from self._of_blocks(blocks, Hashing())
@@ -226,3 +223,27 @@ class Scanner:
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))
+
+
+def _read_small(path: str) -> bytes | None:
+    """Return the bytes of a small file, read at once; None where it is large or changes meanwhile."""
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+        try:
+            before = os.fstat(descriptor)
+            if before.st_size > BLOCK_BYTES:
+                return None
+            data = os.read(descriptor, before.st_size + 1)
+            return data if _is_unchanged(before, os.fstat(descriptor), len(data)) else None
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_unchanged(before: os.stat_result, after: os.stat_result, read: int) -> bool:
+    return read == after.st_size == before.st_size and before.st_mtime_ns == after.st_mtime_ns
+
+
+def _unreadable(path: str, error: OSError) -> LocalStorageFailed:
+    return LocalStorageFailed(f"{path} cannot be read: {error.strerror}.", key=path)

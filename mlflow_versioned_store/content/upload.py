@@ -113,7 +113,8 @@ def upload(
     size = size_up_to(sources, SEGMENT_BYTES + 1)
     with memory().lane(size):
         segments = scanner.segments() if size <= SEGMENT_BYTES else ahead(scanner.segments())
-        first = list(islice(segments, 2))
+        # A first segment this short is the only one.
+        first = list(islice(segments, 1))
         if sum(segment.size for segment in first) <= INLINE_RAW_MAX:
             inline = _inline(domain, scanner.scanned, first)
             if inline is not None:
@@ -200,7 +201,7 @@ class _PackedUpload:
             raise Unavailable(f"{len(lost)} objects that this upload leans on went meanwhile; log it again.")
         names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
         files = {source: self._files.get(source) or FileChunks(self._domain.digest_name) for source in scanned}
-        packs = sorted(set().union(*(file.packs() for file in files.values())))
+        packs = sorted({pack for file in files.values() for pack in file.packs()})
         written = self._writer.s3_version_ids()
         content = content_of(packs, self._bases, (*self._staged_indexes, *names), written)
         numbers = {pack: number for number, pack in enumerate(packs)}

@@ -50,8 +50,9 @@ class Fold:
         self.root = before.root
         self.number = number
         self.time = time
-        self._rows: dict[tuple[str, int], Version] = {}
         self._latest: dict[str, Version] = {}
+        # Rows of versions that are not the newest of their path.
+        self._older: dict[tuple[str, int], Version] = {}
         self._folders: set[str] = {""}
         self._notes: dict[tuple[str, int], dict[str, Any]] = {}
 
@@ -66,7 +67,10 @@ class Fold:
 
     def version(self, path: str, number: int) -> Version | None:
         """Return version `number` of `path`."""
-        return self._rows.get((path, number)) or self.before.version(path, number)
+        latest = self._latest.get(path)
+        if latest is not None and latest.number == number:
+            return latest
+        return self._older.get((path, number)) or self.before.version(path, number)
 
     def below(self, folder: str) -> Iterator[Version]:
         """Yield what is current below `folder`."""
@@ -86,27 +90,31 @@ class Fold:
             Damaged: An entry is about a version that never was.
         """
         for index, entry in enumerate(entries):
-            if entry.action == "make":
-                self._put(
-                    Version(
-                        path=entry.path,
-                        number=entry.version,
-                        commit=self.number,
-                        change=change,
-                        entry=index,
-                        size=entry.size,
-                        sha256=entry.sha256,
-                        time=self.time,
-                        kind=entry.kind,
-                    )
+            self.apply_one(entry, change, index)
+
+    def apply_one(self, entry: Entry, change: int, index: int) -> None:
+        """Fold entry number `index` of a change; see `apply`."""
+        if entry.action == "make":
+            self._put(
+                Version(
+                    path=entry.path,
+                    number=entry.version,
+                    commit=self.number,
+                    change=change,
+                    entry=index,
+                    size=entry.size,
+                    sha256=entry.sha256,
+                    time=self.time,
+                    kind=entry.kind,
                 )
-            elif entry.action in _STATUS_AFTER:
-                self._put(msgspec.structs.replace(self._meant(entry), status=_STATUS_AFTER[entry.action]))
-            elif entry.action == "move":
-                moved = Place(self.number, change, index)
-                self._put(msgspec.structs.replace(self._meant(entry), moved=moved))
-            elif entry.action == "annotate":
-                self._annotate(entry)
+            )
+        elif entry.action in _STATUS_AFTER:
+            self._put(msgspec.structs.replace(self._meant(entry), status=_STATUS_AFTER[entry.action]))
+        elif entry.action == "move":
+            moved = Place(self.number, change, index)
+            self._put(msgspec.structs.replace(self._meant(entry), moved=moved))
+        elif entry.action == "annotate":
+            self._annotate(entry)
 
     def notes(self, path: str, number: int = 0) -> Mapping[str, Any]:
         """Return the annotations of a version, or with 0 of the path as such."""
@@ -115,15 +123,19 @@ class Fold:
 
     def delta(self) -> Delta:
         """Return what was folded."""
-        return Delta(self.number, self._rows.values(), dict(self._notes))
+        return Delta(self.number, [*self._latest.values(), *self._older.values()], dict(self._notes))
 
     def _put(self, version: Version) -> None:
-        self._rows[version.path, version.number] = version
         latest = self._latest.get(version.path)
-        if latest is None and version.commit != self.number:
+        newest = latest
+        if newest is None and version.commit != self.number:
             # An older version changed: what is newest stays what it was.
-            latest = self.before.latest(version.path)
-        if latest is None or version.number >= latest.number:
+            newest = self.before.latest(version.path)
+        if newest is not None and version.number < newest.number:
+            self._older[version.path, version.number] = version
+        else:
+            if latest is not None and latest.number < version.number:
+                self._older[latest.path, latest.number] = latest
             self._latest[version.path] = version
         for folder in ancestors(version.path):
             if folder in self._folders:

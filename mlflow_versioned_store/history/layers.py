@@ -50,7 +50,8 @@ class Delta:
 
     def __init__(self, number: int, rows: Iterable[Version], notes: Notes) -> None:
         self.number = number
-        self.rows = sorted(rows, key=lambda version: (sort_key(version.path), version.number))
+        by_number = sorted(rows, key=lambda version: version.number)
+        self.rows = sorted(by_number, key=lambda version: sort_key(version.path))
         self.notes = notes
         self._text: bytes | None = None
 
@@ -80,51 +81,63 @@ class Overlay:
     """A layer in memory, for the newest commits."""
 
     def __init__(self, rows: Iterable[Version] = (), notes: Notes | None = None) -> None:
-        self._rows: dict[str, dict[int, Version]] = {}
+        # Most paths have one version here, for which a dict of its own would be a lot.
+        self._latest: dict[str, Version] = {}
+        self._older: dict[str, dict[int, Version]] = {}
         self._notes: dict[tuple[str, int], dict[str, Any]] = dict(notes or {})
         self._sorted: list[str] | None = None
         for version in rows:
-            self._rows.setdefault(sort_key(version.path), {})[version.number] = version
+            self._put(sort_key(version.path), version)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._latest)
 
     def with_delta(self, delta: Delta) -> Overlay:
         """Return a layer of these commits and the next one; this one stays as it is."""
-        other = Overlay()
-        other._rows = dict(self._rows)
-        other._notes = {**self._notes, **delta.notes}
+        other = Overlay(notes={**self._notes, **delta.notes})
+        other._latest = dict(self._latest)
+        other._older = dict(self._older)
         for version in delta.rows:
             key = sort_key(version.path)
-            other._rows[key] = {**other._rows.get(key, {}), version.number: version}
+            if key in other._older:
+                other._older[key] = dict(other._older[key])
+            other._put(key, version)
         return other
 
     def latest(self, key: str) -> Version | None:
         """See `Layer`."""
-        numbered = self._rows.get(key)
-        return numbered[max(numbered)] if numbered else None
+        return self._latest.get(key)
 
     def version(self, key: str, number: int) -> Version | None:
         """See `Layer`."""
-        return self._rows.get(key, {}).get(number)
+        latest = self._latest.get(key)
+        return latest if latest is None or latest.number == number else self._older.get(key, {}).get(number)
 
     def versions(self, key: str) -> Sequence[Version]:
         """See `Layer`."""
-        numbered = self._rows.get(key, {})
-        return [numbered[number] for number in sorted(numbered)]
+        latest, older = self._latest.get(key), self._older.get(key, {})
+        return [*(older[number] for number in sorted(older)), *([latest] if latest else ())]
 
     def scan(self, key: str) -> Iterator[Version]:
         """See `Layer`."""
         if self._sorted is None:
-            self._sorted = sorted(self._rows)
+            self._sorted = sorted(self._latest)
         for at in range(bisect_left(self._sorted, key), len(self._sorted)):
-            numbered = self._rows[self._sorted[at]]
-            yield numbered[max(numbered)]
+            yield self._latest[self._sorted[at]]
 
     def all_rows(self) -> Iterator[Version]:
         """Yield every row, in no order."""
-        for numbered in self._rows.values():
-            yield from numbered.values()
+        yield from self._latest.values()
+        for older in self._older.values():
+            yield from older.values()
+
+    def _put(self, key: str, version: Version) -> None:
+        latest = self._latest.get(key)
+        if latest is None or latest.number == version.number:
+            self._latest[key] = version
+            return
+        older, self._latest[key] = (latest, version) if latest.number < version.number else (version, latest)
+        self._older.setdefault(key, {})[older.number] = older
 
     def notes(self) -> Notes:
         """See `Layer`."""

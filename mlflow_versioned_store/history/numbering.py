@@ -92,7 +92,7 @@ def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
         context=draft.context,
         note=draft.note,
     )
-    return Numbered(change, numbering.appended(fold, index), tuple(numbering.shadows))
+    return Numbered(change, numbering.appended(draft, fold, index), tuple(numbering.shadows))
 
 
 class _Numbering:
@@ -102,7 +102,8 @@ class _Numbering:
         self.unchanged: list[tuple[str, int]] = []
         self.shadows: list[tuple[str, str]] = []
         self._deleted: list[tuple[str, int]] = []
-        self._results: list[tuple[str, int] | None] = []
+        # For each entry of the draft the version of its path that it is about; 0 for none.
+        self._results: list[int] = []
         self._is_unchanged: list[bool] = []
         self._known_folders: set[str] = set()
 
@@ -112,13 +113,14 @@ class _Numbering:
         if current is not None and _is_same(current, entry):
             self.unchanged.append((entry.path, current.number))
             self._is_unchanged.append(True)
-            self._results.append((entry.path, current.number))
+            self._results.append(current.number)
             return
         if current is None and "@" in entry.path:
             self._note_shadow(entry.path)
-        self._make_way(entry)
+        if current is None or current.status != "live" or current.kind != entry.kind:
+            self._make_way(entry)
         made = Entry(entry.path, "make", number, entry.kind, entry.size, entry.sha256, entry.at, entry.note)
-        self.add(made, result=(entry.path, number))
+        self.add(made, result=number)
 
     def delete(self, entry: DraftEntry) -> None:
         current = self._now.latest(entry.path) if entry.path else None
@@ -127,7 +129,7 @@ class _Numbering:
         if entry.kind == "folder":
             for version in list(self._now.below(entry.path)):
                 self._end(version)
-        self._results.append(None)
+        self._results.append(0)
         self._is_unchanged.append(False)
 
     def annotate(self, entry: DraftEntry) -> None:
@@ -140,24 +142,27 @@ class _Numbering:
             if key.startswith(ALIAS):
                 check_alias(key.removeprefix(ALIAS), value)
                 self._check_target(path, value)
-        self.add(Entry(path, "annotate", number, note=entry.note), result=(path, number) if number else None)
+        self.add(Entry(path, "annotate", number, note=entry.note), result=number)
 
     def mean(self, entry: DraftEntry, action: Action) -> None:
         if self._now.version(entry.path, entry.version) is None:
             raise NotFound(f"There is no version {entry.version} of {entry.path!r} in {self._now.root!r}.")
         meant = Entry(entry.path, action, entry.version, at=entry.at, note=entry.note)
-        self.add(meant, result=(entry.path, entry.version))
+        self.add(meant, result=entry.version)
 
-    def add(self, entry: Entry, result: tuple[str, int] | None = None) -> None:
+    def add(self, entry: Entry, result: int = 0) -> None:
         self._record(entry)
         self._results.append(result)
         self._is_unchanged.append(False)
 
-    def appended(self, fold: Fold, index: int) -> Appended:
+    def appended(self, draft: Draft, fold: Fold, index: int) -> Appended:
         return Appended(
             commit=fold.number,
             change=index,
-            versions=tuple(fold.version(*result) if result else None for result in self._results),
+            versions=tuple(
+                fold.version(entry.path, number) if number else None
+                for entry, number in zip(draft.entries, self._results, strict=True)
+            ),
             unchanged=tuple(self._is_unchanged),
             deleted=tuple(version for place in self._deleted if (version := fold.version(*place)) is not None),
         )
@@ -190,7 +195,7 @@ class _Numbering:
 
     def _record(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self._now.apply((entry,), 0)
+        self._now.apply_one(entry, 0, 0)
 
     def _is_known(self, path: str) -> bool:
         return not path or self._now.latest(path) is not None or next(self._now.below(path), None) is not None

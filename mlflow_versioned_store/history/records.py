@@ -290,7 +290,14 @@ def check_draft(draft: Draft) -> int:
         if action == "make" and entry.sha256 and not digest_fits:
             raise InvalidInput(f"The entry for {entry.path!r} has a digest that is no SHA-256, or that of a folder.")
     values = sealed.encode(
-        [draft.content, draft.who, draft.context, draft.note, [(e.at, e.note) for e in draft.entries]]
+        [
+            draft.content,
+            draft.who,
+            draft.context,
+            draft.note,
+            [entry.at for entry in draft.entries],
+            [entry.note for entry in draft.entries],
+        ]
     )
     size = len(values) + sum(len(entry.path) + _ENTRY_BYTES for entry in draft.entries)
     if len(values) > VALUES_BYTES_MAX or not sealed.is_shallow(values, sealed.DEPTH_MAX - _LEVELS_AROUND):

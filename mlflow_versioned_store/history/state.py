@@ -146,6 +146,8 @@ class State:
 
     def below(self, folder: str) -> Iterator[Version]:
         """Yield every current version below `folder`, folders with something in them too, sorted."""
+        if not self._layers:
+            return iter(())
         return self._current(inside(folder), behind(folder) if folder else None)
 
     def all_versions(self) -> Iterator[Version]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from mlflow.utils.file_utils import ArtifactProgressBar
 
@@ -18,10 +19,10 @@ class TransferBar:
 
     Args:
         title: What is shown in front of the bar.
-        total: Bytes to transfer.
+        total: Returns the bytes to transfer; asked once the bar is shown.
     """
 
-    def __init__(self, title: str, total: int):
+    def __init__(self, title: str, total: Callable[[], int]):
         self._title = title
         self._total = total
         self._done = 0
@@ -48,7 +49,7 @@ class TransferBar:
     def _show(self) -> None:
         self._bar = ArtifactProgressBar(
             self._title,
-            total=self._total,
+            total=self._total(),
             step=1,
             initial=self._done,
             unit="iB",

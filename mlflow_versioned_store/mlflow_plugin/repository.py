@@ -68,7 +68,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             MlflowException: Nothing was logged.
         """
         with translated():
-            self._log(sources.file(local_file, paths.writing(artifact_path)))
+            self._log([sources.file(local_file, paths.writing(artifact_path))])
 
     def log_artifacts(self, local_dir: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Log all files and empty folders below a directory in one change: all of them, or none.
@@ -190,10 +190,10 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             if tree is not None and tree.delete(path):
                 _say_that_bytes_stay()
 
-    def _log(self, logged: sources.Sources) -> None:
-        if logged.items:
-            with closing(TransferBar("Uploading artifacts", logged.size)) as bar:
-                self._tree_to_write().upload(logged.items, bar)
+    def _log(self, items: list[Item]) -> None:
+        if items:
+            with closing(TransferBar("Uploading artifacts", lambda: sources.size(items))) as bar:
+                self._tree_to_write().upload(items, bar)
 
     def _log_body(self, name: str, artifact_path: str | None) -> streams.Log:
         path = joined(paths.writing(artifact_path), os.path.basename(name))
@@ -208,8 +208,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
                 local.directory(path)
             else:
                 plans.setdefault(one.root.name, []).append((one, local.file(path)))
-        total = sum(one.version.size for plan in plans.values() for one, _ in plan)
-        with closing(TransferBar("Downloading artifacts", total)) as bar:
+        with closing(TransferBar("Downloading artifacts", lambda: sum(one.version.size for one in found))) as bar:
             for plan in plans.values():
                 wanted = [(one.version, path) for one, path in plan]
                 plan[0][0].root.download(wanted, progress=bar)

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterable
 from operator import attrgetter
-from typing import NamedTuple
 
 from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed
 from mlflow_versioned_store.roots import joined
 from mlflow_versioned_store.store import Item
 
 
-class Sources(NamedTuple):
-    """What one call logs.
-
-    Args:
-        items: Files and empty folders, by their path in the repository.
-        size: Bytes in all files together.
-    """
-
-    items: list[Item]
-    size: int
-
-
-def file(local_file: str | os.PathLike[str], folder: str) -> Sources:
+def file(local_file: str | os.PathLike[str], folder: str) -> Item:
     """Return one local file, to be logged into `folder`.
 
     Raises:
         InvalidInput: There is no such file, or it is a directory or device.
     """
     path = os.fspath(local_file)
-    return Sources([Item(joined(folder, os.path.basename(path)), path)], _size(path, partial(os.stat, path)))
+    _check(path)
+    return Item(joined(folder, os.path.basename(path)), path)
 
 
-def directory(local_dir: str | os.PathLike[str], folder: str) -> Sources:
+def directory(local_dir: str | os.PathLike[str], folder: str) -> list[Item]:
     """Return all files and empty folders below a local directory, sorted, to be logged into `folder`.
 
     Links to files are followed, links to directories left out, as MLflow's S3 repository does.
@@ -49,21 +37,32 @@ def directory(local_dir: str | os.PathLike[str], folder: str) -> Sources:
     if not os.path.isdir(top):
         raise InvalidInput(f"There is no directory {top!r} to log; check the path.")
     items: list[Item] = []
-    size = sum(_gather(top, folder, items))
-    return Sources(items, size)
+    _gather(top, folder, items)
+    return items
 
 
-def _gather(current: str, inside: str, items: list[Item]) -> Iterator[int]:
-    """Append what is in a directory and below to `items`; yield the size of each file."""
+def size(items: Iterable[Item]) -> int:
+    """Return the bytes of all local files among `items` that are there."""
+    total = 0
+    for item in items:
+        if isinstance(item.source, str):
+            with contextlib.suppress(OSError):
+                total += os.path.getsize(item.source)
+    return total
+
+
+def _gather(current: str, inside: str, items: list[Item]) -> None:
+    """Append what is in a directory and below to `items`."""
     files, folders = _content(current)
     prefix = f"{inside}/" if inside else ""
     if inside and not files and not folders:
         items.append(Item(inside, None))
     for entry in files:
+        if not entry.is_file():
+            _check(entry.path)
         items.append(Item(prefix + entry.name, entry.path))
-        yield _size(entry.path, entry.stat)
     for entry in folders:
-        yield from _gather(entry.path, prefix + entry.name, items)
+        _gather(entry.path, prefix + entry.name, items)
 
 
 def _content(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
@@ -85,14 +84,13 @@ def _content(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]
     return files, folders
 
 
-def _size(path: str, stat_of: Callable[[], os.stat_result]) -> int:
+def _check(path: str) -> None:
     try:
-        status = stat_of()
+        mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise InvalidInput(f"There is no file {path!r} to log; check the path.") from None
     except OSError as error:
         raise LocalStorageFailed(f"The file {path!r} could not be read ({error.strerror}).", key=path) from error
-    if not stat.S_ISREG(status.st_mode):
-        what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
         raise InvalidInput(f"{path!r} is {what}; log_artifact takes a file, log_artifacts a directory.")
-    return status.st_size

@@ -22,7 +22,7 @@ def _transfer(bar: TransferBar) -> None:
 
 def test_a_short_transfer_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """A bar for each of many small files would bury everything else."""
-    _transfer(TransferBar("Uploading artifacts", 100))
+    _transfer(TransferBar("Uploading artifacts", lambda: 100))
     assert capsys.readouterr().err == ""
 
 
@@ -35,7 +35,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_a_long_transfer_shows_its_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     """The bar names the work and reaches the end."""
-    _transfer(TransferBar("Uploading artifacts", 100))
+    _transfer(TransferBar("Uploading artifacts", lambda: 100))
     shown = capsys.readouterr().err
     assert "Uploading artifacts" in shown
     assert "100%" in shown
@@ -45,7 +45,7 @@ def test_a_long_transfer_shows_its_bytes(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_switch_of_mlflow_turns_it_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false is respected."""
     monkeypatch.setenv(SWITCH, "false")
-    _transfer(TransferBar("Uploading artifacts", 100))
+    _transfer(TransferBar("Uploading artifacts", lambda: 100))
     assert capsys.readouterr().err == ""
 
 

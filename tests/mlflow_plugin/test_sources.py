@@ -12,15 +12,15 @@ from mlflow_versioned_store.mlflow_plugin import sources
 
 
 def _logged(folder: Path, into: str = "") -> dict[str, bool]:
-    return {item.path: item.source is not None for item in sources.directory(folder, into).items}
+    return {item.path: item.source is not None for item in sources.directory(folder, into)}
 
 
 def test_a_file_keeps_its_name_in_the_folder(tmp_path: Path) -> None:
     """`log_artifact(f, "d")` makes `d/f`; the size is known for the progress bar."""
     (tmp_path / "a.txt").write_bytes(b"12345")
     logged = sources.file(tmp_path / "a.txt", "d")
-    assert [item.path for item in logged.items] == ["d/a.txt"]
-    assert logged.size == 5
+    assert logged.path == "d/a.txt"
+    assert sources.size([logged]) == 5
 
 
 def test_a_directory_is_walked_sorted_with_its_empty_folders(tmp_path: Path) -> None:
@@ -30,13 +30,13 @@ def test_a_directory_is_walked_sorted_with_its_empty_folders(tmp_path: Path) -> 
     (tmp_path / "b" / "c.txt").write_bytes(b"22")
     (tmp_path / "a").mkdir()
     logged = sources.directory(tmp_path, "into")
-    assert [(item.path, item.source is None) for item in logged.items] == [
+    assert [(item.path, item.source is None) for item in logged] == [
         ("into/z.txt", False),
         ("into/a", True),
         ("into/b/c.txt", False),
         ("into/b/empty", True),
     ]
-    assert logged.size == 3
+    assert sources.size(logged) == 3
 
 
 def test_an_empty_directory_is_one_empty_folder(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ Left alone it fetches the whole file first and sends all of it, whatever range w
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import mimetypes
 import os
 import posixpath
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mime_type_utils import _guess_mime_type
-from mlflow.utils.uri import validate_path_is_safe
 
 from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
 from mlflow_versioned_store.version_file import VersionFile
@@ -28,21 +28,21 @@ _PATHS = ("/api/2.0/mlflow-artifacts/artifacts/{path:path}", "/ajax-api/2.0/mlfl
 # Several ranges, and what is no range of bytes, may be answered with the whole file (RFC 9110, 14.2), by MLflow.
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
 _PIECE_BYTES = 1 << 20
+# Where MLflow has routes of its own for artifacts, since 3.15.
+_ROUTER = "mlflow.server.artifact_router"
 
 
 def create_app() -> Any:
     """Return MLflow's server, with ranges where it keeps versioned artifacts and runs under uvicorn."""
-    from mlflow.server import ARTIFACTS_DESTINATION_ENV_VAR, app
+    from mlflow import server
 
-    try:
-        from mlflow.environment_variables import _MLFLOW_SGI_NAME
-        from mlflow.server.fastapi_app import create_fastapi_app
-    except ImportError:  # before MLflow 3.3
-        return app
-    if _MLFLOW_SGI_NAME.get() != "uvicorn":
-        return app
-    application = create_fastapi_app(app)
-    if os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR, "").startswith("versioned-"):
+    if os.environ.get("_MLFLOW_SGI_NAME") != "uvicorn":
+        return server.app
+    from mlflow.server.fastapi_app import create_fastapi_app
+
+    application = create_fastapi_app(server.app)
+    destination = os.environ.get(cast("Any", server).ARTIFACTS_DESTINATION_ENV_VAR, "")
+    if destination.startswith("versioned-") and importlib.util.find_spec(_ROUTER):
         # Behind the checks of hosts and origins, which are middleware, and in front of MLflow's own routes.
         application.router.routes[:0] = _routes()
     return application
@@ -69,22 +69,18 @@ def _routes() -> list[Any]:
 
 
 def _answer(request: Request) -> Response:
-    from mlflow.server.artifact_router import (
-        _get_artifact_repo,
-        _get_workspace_scoped_path,
-        _is_serving_proxied_artifacts,
-    )
     from starlette.responses import JSONResponse, StreamingResponse
 
-    if not _is_serving_proxied_artifacts():
+    router: Any = importlib.import_module(_ROUTER)
+    if not router._is_serving_proxied_artifacts():  # noqa: SLF001 - here and below, what MLflow's own route does
         return JSONResponse({"detail": "This server serves no artifacts."}, 503)
     try:
-        path = _get_workspace_scoped_path(validate_path_is_safe(request.path_params["path"]))
-        repository = _get_artifact_repo()
+        path = router._get_workspace_scoped_path(router.validate_path_is_safe(request.path_params["path"]))  # noqa: SLF001
+        repository = router._get_artifact_repo()  # noqa: SLF001
         assert isinstance(repository, VersionedArtifactRepository), "its destination is a versioned one"
         file = repository.open_artifact(path)
     except MlflowException as error:
-        return JSONResponse(json.loads(error.serialize_as_json()), error.get_http_status_code())
+        return JSONResponse(json.loads(error.serialize_as_json()), error.get_http_status_code())  # type: ignore[no-untyped-call]
     headers = _headers(file, posixpath.basename(path))
     if request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
         return StreamingResponse(_pieces(file, 0, file.size), 200, headers | {"Content-Length": str(file.size)})
@@ -101,7 +97,7 @@ def _headers(file: VersionFile, name: str) -> dict[str, str]:
     return {
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-        "Content-Type": _guess_mime_type(name),
+        "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",
         "ETag": f'"{identity}"',
         "X-Content-Type-Options": "nosniff",
     }

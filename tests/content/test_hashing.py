@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlflow_versioned_store.content import hashing
 from mlflow_versioned_store.content.hashing import FileChangedError, Hashing, PutOffHashing
 from mlflow_versioned_store.content.indexes import FileRows, Placed
+from mlflow_versioned_store.content.sha256 import State
 from tests.content.making import BLAKE3, noise
 
 CHUNK = 1000
@@ -107,7 +108,7 @@ def test_the_sha256_of_files_that_begin_alike(
     again.close()
 
 
-def fed_states(data: bytes) -> list[hashing.State]:
+def fed_states(data: bytes) -> list[State]:
     """Return the states of a file that nothing is known of."""
     hasher = fed(Hashing(), data)
     hasher.hexdigest()

@@ -86,5 +86,5 @@ def test_a_library_that_computes_something_else_is_not_used(fresh: None, monkeyp
             self.SHA256_Init = library.SHA224_Init
             self.SHA256_Update, self.SHA256_Final = library.SHA256_Update, library.SHA256_Final
 
-    monkeypatch.setattr(module.ctypes, "CDLL", Wrong)
+    monkeypatch.setattr(ctypes, "CDLL", Wrong)
     assert not is_resumable()

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 
 from mlflow_versioned_store.backends.boto3_objects import answer_of, check_deleted, s3_client
@@ -75,7 +76,6 @@ class S3Versions(ObjectVersions):
         self._bucket = bucket
         self._config = config
         self._prefix = f"{folder}/" if folder else ""
-        self._client: Any = s3_client(config, attempts=_ATTEMPTS, sign_payloads=False)
         owner = {"ExpectedBucketOwner": config.expected_bucket_owner} if config.expected_bucket_owner else {}
         self._where = {"Bucket": bucket} | owner
         self._upload = config.upload
@@ -83,6 +83,11 @@ class S3Versions(ObjectVersions):
         self._kept = False
         self._knows_crc64nvme = True
         self._list = self._where | ({"RequestPayer": "requester"} if config.upload.text("RequestPayer") else {})
+
+    @cached_property
+    def _client(self) -> Any:
+        # Making one takes as long as reading half a gigabyte, and what is stored already needs none.
+        return s3_client(self._config, attempts=_ATTEMPTS, sign_payloads=False)
 
     def put(self, key: str, data: bytes, labels: Labels) -> str:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()

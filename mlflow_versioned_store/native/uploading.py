@@ -256,27 +256,37 @@ class Finisher:
 
     def finish(self, path: str, made: Made, committed: Committed, run: str) -> bool:
         """Tag a version and make it findable; tell whether a plain reader of its key gets it."""
-        versions = open_versions(self._backend)
-        if versions is None or made.native.s3_version_id is None:
+        if made.native.s3_version_id is None:
             return True
         try:
-            if not made.old and committed.unchanged:
-                # Somebody committed the same a moment before: nothing will ever name this object.
-                with contextlib.suppress(AccessDenied):
-                    versions.delete([(made.native.key, made.native.s3_version_id)])
-                return False
-            now = versions.describe(joined(self._root, path))
             if not made.old:
-                self._label(versions, made.native, made, committed, run)
-            return now is not None and now.s3_version_id == made.native.s3_version_id
+                if committed.unchanged:
+                    # Somebody committed the same a moment before: nothing will ever name this object.
+                    with contextlib.suppress(AccessDenied):
+                        self._versions().delete([(made.native.key, made.native.s3_version_id)])
+                    return False
+                self._label(made.native, made, committed, run)
+            return self._read_by_all(path) == made.native.s3_version_id
         except VersionedStoreError as error:
             _log.warning("%s was logged, but its object has not got its tags: %s", path, error)
             return False
 
-    def _label(self, versions: ObjectVersions, native: Native, made: Made, committed: Committed, run: str) -> None:
+    def _read_by_all(self, path: str) -> str | None:
+        """Return the version that a plain reader of a path gets."""
+        try:
+            return self._backend.head(joined(self._root, path)).s3_version_id
+        except NotFound:
+            return None
+
+    def _versions(self) -> ObjectVersions:
+        versions = open_versions(self._backend)
+        assert versions is not None, "a version was written"
+        return versions
+
+    def _label(self, native: Native, made: Made, committed: Committed, run: str) -> None:
         tags = {"store": self._store_id, "sha256": made.sha256, "run": run, "version": f"v{committed.version}"}
         named = {f"mvs-{name}": value for name, value in tags.items() if value}
-        versions.tag(native.key, native.s3_version_id or "", named)
+        self._versions().tag(native.key, native.s3_version_id or "", named)
         if made.hint:
             told = {"sha256": made.sha256, "at": encode_location(native)}
             with contextlib.suppress(Conflict):

@@ -158,7 +158,8 @@ def tombstone(version: Version, *, named: bool) -> S3Error:
     """Return the answer for a deleted object: by its key, or by the version id of the tombstone itself."""
     found = {"x-amz-delete-marker": "true", "x-amz-version-id": version_id(version, is_tombstone=True)}
     if named:
-        return S3Error(405, "MethodNotAllowed", "This version is a delete marker.", found | {"Allow": "DELETE"})
+        found |= {"Last-Modified": format_datetime(version.when_ended, usegmt=True), "Allow": "DELETE"}
+        return S3Error(405, "MethodNotAllowed", "This version is a delete marker.", found)
     return S3Error(404, "NoSuchKey", "The object was deleted; its earlier versions are listed.", found)
 
 

@@ -157,7 +157,7 @@ def _shown(line: Shown, common: _Query) -> Field:
         ("IsLatest", line.is_latest),
     ]
     if line.is_tombstone:
-        return "DeleteMarker", [*fields, ("LastModified", timestamp(line.version.when)), _OWNER]
+        return "DeleteMarker", [*fields, ("LastModified", timestamp(line.version.when_ended)), _OWNER]
     return "Version", [*fields, *_facts(line.version), _OWNER]
 
 

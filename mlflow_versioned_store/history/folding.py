@@ -15,7 +15,7 @@ from mlflow_versioned_store.history.records import Change, Commit, Entry
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Place, Status, Version
 
-_STATUS_AFTER: dict[str, Status] = {"delete": "deleted", "expire": "expired", "purge": "purged"}
+_STATUS_AFTER: dict[str, Status] = {"expire": "expired", "purge": "purged"}
 
 
 class Before(Protocol):
@@ -108,6 +108,8 @@ class Fold:
                     kind=entry.kind,
                 )
             )
+        elif entry.action == "delete":
+            self._put(msgspec.structs.replace(self._meant(entry), status="deleted", ended=self.time))
         elif entry.action in _STATUS_AFTER:
             self._put(msgspec.structs.replace(self._meant(entry), status=_STATUS_AFTER[entry.action]))
         elif entry.action == "move":

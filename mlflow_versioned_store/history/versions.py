@@ -3,7 +3,7 @@
 `Rows` keeps columns instead of objects: a table of 100,000 versions opens in milliseconds and makes a `Version` only
 of what is asked for. Written, it is a table of `history.columns` with the columns
 
-    path, version, commit, change, entry, size, sha256, time, kind, status, moved
+    path, version, commit, change, entry, size, sha256, time, kind, status, moved, ended
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
         status: "live"; "deleted" when a tombstone ended it (its bytes are still kept); "expired" or "purged" when
             it can no longer be read.
         moved: Where a later commit says its bytes are, once its pack was rewritten.
+        ended: When a tombstone ended it, in milliseconds since 1970 UTC; 0 where none did, or its writer did not say.
     """
 
     path: str
@@ -66,6 +67,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     kind: Kind = "file"
     status: Status = "live"
     moved: Place | None = None
+    ended: int = 0
 
     @property
     def deleted(self) -> bool:
@@ -86,6 +88,11 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     def when(self) -> datetime:
         """When it was made, UTC."""
         return datetime.fromtimestamp(self.time / 1000, UTC)
+
+    @property
+    def when_ended(self) -> datetime:
+        """When a tombstone ended it, UTC; when it was made, where that was not said."""
+        return datetime.fromtimestamp((self.ended or self.time) / 1000, UTC)
 
 
 class Rows:
@@ -113,6 +120,7 @@ class Rows:
         self._kinds = columns.unpack_texts(table.get("kind"), rows, "file", KINDS)
         self._statuses = columns.unpack_texts(table.get("status"), rows, "live", STATUSES)
         self._moved = [_place(value) for value in columns.unpack_json(table.get("moved"), rows)]
+        self._ended = columns.unpack_ints(table.get("ended"), rows)
         if not _is_sorted(self.keys, self._numbers):
             raise ValueError("a table of versions is not sorted")
         if rows and (min(self._numbers) < 1 or min(self._commits) < 1):
@@ -134,6 +142,7 @@ class Rows:
             kind=self._kinds[row],  # type: ignore[arg-type]  # unpack_texts let only kinds through
             status=self._statuses[row],  # type: ignore[arg-type]  # and only statuses
             moved=self._moved[row],
+            ended=self._ended[row],
         )
 
     def span(self, key: str) -> range:
@@ -160,8 +169,9 @@ def table(versions: Sequence[Version]) -> Table:
         "kind": columns.constant([version.kind for version in versions]),
         "status": columns.constant([version.status for version in versions]),
         "moved": columns.pack_json([list(version.moved) if version.moved else None for version in versions]),
+        "ended": columns.pack_ints([version.ended for version in versions]),
     }
-    defaults = {"change": 0, "entry": 0, "kind": "file", "status": "live", "moved": None}
+    defaults = {"change": 0, "entry": 0, "kind": "file", "status": "live", "moved": None, "ended": 0}
     return {name: column for name, column in columns_of.items() if name not in defaults or column != defaults[name]}
 
 

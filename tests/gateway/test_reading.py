@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import urllib.request
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
@@ -46,11 +48,19 @@ def test_every_version_is_an_object_version(s3: Any) -> None:
     assert (answer["Body"].read(), answer["VersionId"]) == (b"one data/one.csv", "v1")
 
 
-def test_a_deletion_is_a_delete_marker(s3: Any) -> None:
-    """What was deleted is gone for its plain key, and its versions are still read."""
+def test_a_deletion_is_a_delete_marker(endpoint: Endpoint, s3: Any) -> None:
+    """What was deleted is gone for its plain key since then, and its versions are still read."""
     key = f"{RUN}/gone.txt"
     listed = s3.list_object_versions(Bucket=BUCKET, Prefix=key)
     assert [(one["VersionId"], one["IsLatest"]) for one in listed["DeleteMarkers"]] == [("d1", True)]
+    commits = endpoint.store.root(RUN).history()
+    (deleted,) = (commit.time for commit in commits if commit.changes[0].operation == "delete")
+    when = datetime.fromtimestamp(deleted / 1000, UTC)
+    assert listed["DeleteMarkers"][0]["LastModified"] == when
+    with pytest.raises(ClientError) as caught:
+        s3.head_object(Bucket=BUCKET, Key=key, VersionId="d1")
+    told = caught.value.response["ResponseMetadata"]["HTTPHeaders"]["last-modified"]
+    assert parsedate_to_datetime(told) == when.replace(microsecond=0)
     with pytest.raises(ClientError) as caught:
         s3.get_object(Bucket=BUCKET, Key=key)
     assert code(caught.value) == "NoSuchKey"

@@ -58,6 +58,7 @@ def test_an_upload_after_a_delete_is_a_new_version(backend: DictBackend) -> None
     assert [version.number for version in remove(log, "a").deleted] == [2]
     state = _read_anew(backend)
     assert (state.get("a"), [version.status for version in state.versions("a")]) == (None, ["live", "deleted"])
+    assert [version.ended for version in state.versions("a")] == [0, log.commit(state.number).time]
     appended = upload(log, "a", b"two")
     assert (appended.versions[0] and appended.versions[0].number, appended.unchanged) == (3, (False,))
     assert [version.status for version in _read_anew(backend).versions("a")] == ["live", "deleted", "live"]

@@ -29,6 +29,7 @@ VERSIONS = st.builds(
     kind=st.sampled_from(["file", "folder"]),
     status=st.sampled_from(["live", "deleted", "expired", "purged"]),
     moved=st.none() | st.builds(Place, NUMBERS, NUMBERS, NUMBERS),
+    ended=NUMBERS,
 )
 TABLES = st.lists(VERSIONS, max_size=30, unique_by=lambda version: (version.path, version.number)).map(
     lambda rows: sorted(rows, key=lambda version: (sort_key(version.path), version.number))
@@ -82,3 +83,12 @@ def test_a_version_says_where_its_bytes_are_and_whether_they_are() -> None:
     statuses = {status: msgspec.structs.replace(version, status=status) for status in versions.STATUSES}
     assert {status for status, each in statuses.items() if each.readable} == {"live", "deleted"}
     assert {status for status, each in statuses.items() if each.deleted} == {"deleted"}
+
+
+def test_a_version_says_when_it_ended() -> None:
+    """By the tombstone; rows that do not say it, as earlier releases wrote them, tell when the version was made."""
+    version = Version("a", 1, 5, 1, 2, 3, "", 1793534400000, status="deleted", ended=1793534460000)
+    assert version.when_ended.isoformat() == "2026-11-01T12:01:00+00:00"
+    table = versions.table([version])
+    del table["ended"]
+    assert _opened(table)[0].when_ended == version.when

@@ -19,6 +19,7 @@ import boto3
 import pytest
 
 import mlflow_versioned_store
+from tests.servers.azure_double import AzureDouble
 from tests.servers.azurite import Azurite
 from tests.servers.binaries import ALL, MINIO, Binary
 from tests.servers.certificates import Authority
@@ -191,6 +192,19 @@ def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
     """A fake-gcs-server."""
     need(ALL["fake-gcs"])
     yield from _until_stopped(FakeGcs(tmp_path_factory.mktemp("fake-gcs")))
+
+
+@pytest.fixture(scope="session")
+def versioned_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
+    """A fake-gcs-server whose buckets can keep generations."""
+    need(ALL["fake-gcs"])
+    yield from _until_stopped(FakeGcs(tmp_path_factory.mktemp("versioned-gcs"), versioned=True))
+
+
+@pytest.fixture(scope="session")
+def azure_double() -> Iterator[AzureDouble]:
+    """A stand-in for an Azure account that keeps blob versions."""
+    yield from _until_stopped(AzureDouble())
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,8 @@ class Settler:
         """
         wrong, left = 0, list(dict.fromkeys(paths))
         versions = open_versions(self._backend) if left else None
-        if versions is None:
+        if versions is None or not versions.are_usable():
+            # Where versions are not kept, what is written or deleted destroys the one before.
             return 0
         for _ in range(_ROUNDS):
             state = self._log.state()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from tests.servers.binaries import FAKE_GCS
 from tests.servers.process import Process, free_port, listens
@@ -17,6 +21,7 @@ class FakeGcs:
 
     Args:
         folder: Where its data and its log go.
+        versioned: It can keep generations that are replaced, and keeps everything in memory for that.
 
     Attributes:
         endpoint: Its URL.
@@ -25,7 +30,7 @@ class FakeGcs:
 
     name = "fake-gcs"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, versioned: bool = False) -> None:
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self.options = {"endpoint_url": self.endpoint, "token": "anon", "project": "test"}
@@ -39,7 +44,7 @@ class FakeGcs:
                 "-port",
                 str(port),
                 "-backend",
-                "filesystem",
+                "memory" if versioned else "filesystem",
                 "-filesystem-root",
                 str(folder / "data"),
                 "-public-host",
@@ -56,16 +61,57 @@ class FakeGcs:
         """Stop the server."""
         self.process.stop()
 
-    def new_bucket(self) -> str:
+    def new_bucket(self, *, versioned: bool = False) -> str:
         """Create an empty bucket and return its name."""
         name = f"bucket-{uuid.uuid4().hex[:20]}"
-        request = urllib.request.Request(
-            f"{self.endpoint}/storage/v1/b?project=test",
-            data=json.dumps({"name": name}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10):
-            return name
+        described = {"name": name, "versioning": {"enabled": versioned}}
+        self._send("POST", "b?project=test", json.dumps(described).encode(), {"Content-Type": "application/json"})
+        return name
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        """Return what a plain reader of an object gets; None where there is nothing."""
+        try:
+            return self._send("GET", f"b/{bucket}/o/{quote(key, safe='')}?alt=media")
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return the names of all objects that have a live generation."""
+        return sorted(item["name"] for item in self._list(bucket, ""))
+
+    def versions(self, bucket: str, key: str) -> list[str]:
+        """Return the generations of an object, oldest first."""
+        listed = self._list(bucket, f"?versions=true&prefix={quote(key, safe='')}")
+        return sorted(item["generation"] for item in listed if item["name"] == key)
+
+    def overwrite(self, bucket: str, key: str, data: bytes) -> None:
+        """Write as somebody does who knows nothing of stores."""
+        self._send("POST", f"b/{bucket}/o?uploadType=media&name={quote(key, safe='')}", data, service="upload/")
+
+    def remove(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete as somebody does who knows nothing of stores."""
+        for key in keys:
+            self._send("DELETE", f"b/{bucket}/o/{quote(key, safe='')}")
+
+    def _list(self, bucket: str, query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self._send("GET", f"b/{bucket}/o{query}")).get("items", [])
+        return found
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        service: str = "",
+    ) -> bytes:
+        url = f"{self.endpoint}/{service}storage/v1/{path}"
+        request = urllib.request.Request(url, data, dict(headers or {}), method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            body: bytes = answer.read()
+        return body
 
     def environment(self) -> dict[str, str]:
         """Return the variables that send GCS clients here.

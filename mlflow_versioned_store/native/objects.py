@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from mlflow_versioned_store.backends.contract import Backend, check_key
 from mlflow_versioned_store.backends.object_versions import Labels, ObjectVersions
 from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.locations import Native
-from mlflow_versioned_store.content.workers import memory, sending
+from mlflow_versioned_store.content.workers import looking_up, memory, sending
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 from mlflow_versioned_store.native.reading import Blocks, Content, spooled
 from mlflow_versioned_store.roots import joined
@@ -89,11 +90,11 @@ class VersionedObjects(NativeObjects):
         return _no_key(target.key)
 
     def write(self, target: Target, content: Content, beginning: bytes) -> Native:
-        self._versions.check_kept()
+        kept = looking_up.submit(self._versions.check_kept)
         part, labels = content.block_bytes, self.labels(target)
         ahead = max(1, _AHEAD_BYTES // part)
         with memory().transfers.held((ahead + 1) * part):
-            parts = content.blocks(beginning)
+            parts = _while(kept, content.blocks(beginning))
             version = self._versions.put_parts(target.key, parts, labels, sending, part_bytes=part, ahead=ahead)
         return Native(target.key, version, content.digest)
 
@@ -163,6 +164,15 @@ def target_of(root: str, key: str) -> Target | None:
     """Return what the object at `key`, inside `root`, was written for; None where its name says nothing."""
     found = _NAMED.fullmatch(key.removeprefix(f"{root}/") if root else key)
     return Target(root, found["path"], found["change"]) if found else None
+
+
+def _while(kept: Future[None], blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield blocks; not all of them, so that no object is made of them, where it would replace another."""
+    for block in blocks:
+        if kept.done():
+            kept.result()
+        yield block
+    kept.result()
 
 
 def _no_key(key: str) -> str:

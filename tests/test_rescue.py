@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from mlflow_versioned_store.artifact_root import Item
+from mlflow_versioned_store.content.locations import encode_content
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.history.records import Draft, DraftEntry
 from mlflow_versioned_store.store import create_store
 from mlflow_versioned_store.testing import invariants
+from tests.content.making import lend
 from tests.golden.test_golden import HERE, ROOT, STORES, expected_of
 
 RESCUE = Path(__file__).resolve().parents[1] / "tools" / "rescue.py"
@@ -90,6 +92,26 @@ def test_it_reads_what_is_written_today(tmp_path: Path) -> None:
     assert rescue(folder, tmp_path / "out").returncode == 0
     out = tmp_path / "out" / ROOT
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()} == digests
+
+
+def test_it_finds_what_is_borrowed_from_adopted_objects(tmp_path: Path) -> None:
+    """Chunks of a plain object of the copy are read there; where it changed, it is told which object is needed."""
+    folder, data = tmp_path / "store", b"".join(hashlib.sha256(b"%d" % at).digest() for at in range(40_000))
+    store = create_store(f"versioned-file://{folder}")
+    root = store.root(ROOT)
+    lent = lend(root.domain, f"{ROOT}/big", data)
+    entry = DraftEntry("big", "file", len(data), at={"native": f"{ROOT}/big"})
+    invariants.log_of(store, ROOT).append([Draft(uuid.uuid4().hex, "upload", (entry,), encode_content(lent))])
+    logged = {"same": data, "edited": data[:700_000] + b"new" + data[700_000:]}
+    root.upload([Item(name, content) for name, content in logged.items()], context=Context())
+    assert sum(path.stat().st_size for path in (folder / "_mvs/data").rglob("*") if path.is_file()) < len(data) / 10
+    assert rescue(folder, tmp_path / "out").returncode == 0
+    for name, content in logged.items():
+        assert (tmp_path / "out" / ROOT / f"{name}@@v1").read_bytes() == content
+    (folder / ROOT / "big").write_bytes(data[::-1])
+    done = rescue(folder, tmp_path / "again", f"{ROOT}/same")
+    assert done.returncode == 1
+    assert f"same@@v1: ValueError: its bytes are not in the store as they were: [['{ROOT}/big', " in done.stderr
 
 
 def test_it_passes_over_what_is_damaged(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class Store:
         self.folder, self.failures, marker = folder, list[str](), json.loads((folder / "_mvs/store.json").read_bytes())
         _check(marker["format"] == 1 and not marker.get("needs_to_read"), "the store needs a newer rescue.py")
         self._digest: Any = {"blake3": blake3.blake3, "sha256": hashlib.sha256}[marker["digest"]]
+        self._map = lru_cache(64)(lambda file: mmap.mmap((one := file.open("rb")).fileno(), 0, access=mmap.ACCESS_READ))
         self._pack = lru_cache(64)(self._open)
 
     def versions(self, log: Path) -> dict[str, dict[str, Any]]:
@@ -82,8 +83,7 @@ class Store:
         _check("reference" not in at, f"its bytes are not in the store: {at}")
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w+b") as file:
-            if "native" in at:
-                file.write(_inside(self.folder, at["native"]).read_bytes())
+            file.write(_inside(self.folder, at["native"]).read_bytes() if "native" in at else b"")
             for number, start, stored, _ in at.get("extents", ()) if isinstance(at, dict) else at:
                 pack, here = version["content"]["packs"][number] if number >= 0 else None, start
                 while here < start + stored:
@@ -99,19 +99,17 @@ class Store:
         _check((document := json.loads(text))["mvs"] == 1 and not document.get("needs"), "it needs a newer rescue.py")
         return document, rest
 
-    def _entries(self, log: Path, change: dict[str, Any], frames: bytes) -> list[dict[str, Any]]:
+    def _entries(self, log: Path, change: dict[str, Any], frames: bytes) -> Any:
         place = change.get("frames") or {"offset": 0, "length": 0}
         where = {"content": change.get("content"), "inline": frames[place["offset"] :][: place["length"]]}
         parts = [self._unseal((log / "_p" / part["digest"]).read_bytes())[0] for part in change.get("parts") or ()]
-        entries = []
         for table in [part["entries"] for part in parts] or [change.get("entries") or {"path": []}]:
             cells = [_column(table.get(name), len(table["path"]), default) for name, default in COLUMNS.items()]
-            entries += [dict(zip(COLUMNS, row, strict=True)) | where for row in zip(*cells, strict=True)]
-        return [entry for entry in entries if entry["action"] in SETS]
+            rows = (row for row in zip(*cells, strict=True) if row[1] in SETS)
+            yield from (dict(zip(COLUMNS, row, strict=True)) | where for row in rows)
 
     def _open(self, domain: str, name: str, size: int, tail: int) -> tuple[Any, dict[bytes, int]]:
-        with next(self.folder.glob(f"_mvs/data/*/packs/{name[:2]}/{name}"), Path(domain, name)).open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = self._map(next(self.folder.glob(f"_mvs/data/*/packs/{name[:2]}/{name}"), Path(domain, name)))
         at, chunks = 24, {}  # where each chunk is: the frames say it, no directory is needed
         while at + FRAME.size <= min(len(data), size - tail):
             codec, _, _, stored, _, chunk = FRAME.unpack_from(data, at)
@@ -119,23 +117,26 @@ class Store:
         return data, chunks
 
     def _chunk(self, version: Any, pack: Any, at: int, depth: int = 0) -> tuple[bytes, int]:
-        frames = self._pack(*pack)[0] if pack else version["inline"]
+        frames, content = self._pack(*pack)[0] if pack else version["inline"], version["content"]
         codec, _, raw, stored, _, digest = FRAME.unpack_from(frames, at)
-        _check(codec <= 2 and raw <= 4 << 20 and depth <= 64, "a frame breaks the format")
+        _check(codec <= 3 and raw <= 4 << 20 and depth <= 64, "a frame breaks the format")
         start, base = at + FRAME.size + 32 * (codec == 2), b""
+        chunk, named = frames[start : start + stored], frames[start - 32 : start]
         if codec == 2:
-            named = frames[start - 32 : start]
-            packs = (one for name in ("packs", "leans") for one in version["content"].get(name, ()))
-            below = next(one for one in packs if named in self._pack(*one)[1])
-            base, _ = self._chunk(version, below, self._pack(*below)[1][named], depth + 1)
-        chunk = _unzstd(frames[start : start + stored], raw, base)[0] if codec else frames[start : start + stored]
+            packs = (one for key in ("packs", "leans") for one in content.get(key, ()))
+            below = next((one, found) for one in packs if (found := self._pack(*one)[1].get(named)))
+            base, _ = self._chunk(version, *below, depth + 1)
+        chunk = _unzstd(chunk, raw, base)[0] if 0 < codec < 3 else chunk
+        if codec == 3:  # a part of one of these files, which begins there
+            files, at = [_inside(self.folder, key) for key, *_ in content["lenders"]], int.from_bytes(chunk, "little")
+            parts = (self._map(file)[at : at + raw] for file in files if file.is_file())
+            chunk = next((part for part in parts if self._digest(part).digest() == digest), b"")
+            _check(chunk, f"its bytes are not in the store as they were: {content['lenders']}")
         _check(len(chunk) == raw and self._digest(chunk).digest() == digest, "a chunk is not what was written")
         return chunk, start + stored
 
 
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
-store, names = Store(Path(sys.argv[1])), sys.argv[3:]
+store, names = Store(Path(sys.argv[1]) if sys.argv[1:] else sys.exit(__doc__)), sys.argv[3:]
 for commits in sorted(store.folder.glob("_mvs/log/**/_c")):
     for name, version in sorted(store.versions(commits.parent).items()):
         chosen = not names or any(f"{name}/".startswith((f"{one}/", f"{one}@@v")) for one in names)

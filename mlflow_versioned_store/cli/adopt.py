@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @_command
 @click.argument("source")
 @click.argument("into", required=False)
-@click.option("--hash", "hashed", is_flag=True, help="Read each object once, to record its SHA-256.")
+@click.option("--hash", "hashed", is_flag=True, help="Read each object once: later uploads share its bytes.")
 @click.option("--yes", is_flag=True, help="Write; without it nothing is changed.")
 def command(source: str, into: str | None, hashed: bool, yes: bool) -> None:
     """Take in what lies at SOURCE, such as s3://bucket/mlruns, without copying it.
@@ -30,7 +30,7 @@ def command(source: str, into: str | None, hashed: bool, yes: bool) -> None:
     bucket, which readers then have to allow in MVS_ALLOWED_REFERENCES.
 
     What was taken in before is passed over: run it again after an interruption, or for what came since. With --hash the
-    same content logged again is recognised.
+    same content logged again is recognised, and whatever is logged later shares the bytes of what lies in the store.
     """
     from mlflow_versioned_store.direct.adopting import Adoption, adopt
     from mlflow_versioned_store.direct.listing import Place

@@ -160,7 +160,7 @@ class Reader:
                 raise Damaged("A run of frames holds fewer bytes than its commit says.")
         except Damaged as error:
             key = piece.run.pack.key
-            raise Damaged(f"{error} It is read from the pack {key}.", key=key) from error
+            raise Damaged(f"{error} It is read from the pack {key}.", key=error.key or key) from error
         return digests, chunk
 
     def _chunks(self, piece: Piece, fetched: fetch.Fetched) -> Iterator[tuple[frames.Header, Buffer]]:

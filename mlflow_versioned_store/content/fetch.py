@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mlflow_versioned_store.backends.contract import Backend, Buffer
+from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import cache, frames
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.lenders import Lender
@@ -70,7 +70,7 @@ def read_span(backend: Backend, span: Span) -> memoryview:
 
     Raises:
         ObjectMissing: The pack or lender is gone.
-        Damaged: It is shorter than its name says, or the lender is another object by now.
+        Damaged: It is shorter than its name says.
     """
 
     def get(start: int, stop: int) -> memoryview:
@@ -86,7 +86,9 @@ def read_span(backend: Backend, span: Span) -> memoryview:
 def _get_span(backend: Backend, span: Span) -> memoryview:
     holder = span.pack
     try:
-        data = memoryview(_get(backend, span))
+        version = holder.s3_version_id if isinstance(holder, Lender) else ""
+        fetched = backend.get(holder.key, start=span.start, stop=span.stop, s3_version_id=version or None)
+        data = memoryview(fetched.data)
     except InvalidInput:  # it ends before the span begins
         data = memoryview(b"")
     except NotFound as error:
@@ -102,21 +104,6 @@ def _get_span(backend: Backend, span: Span) -> memoryview:
             key=holder.key,
         )
     return data.cast("B")
-
-
-def _get(backend: Backend, span: Span) -> Buffer:
-    holder = span.pack
-    if not isinstance(holder, Lender):
-        return backend.get(holder.key, start=span.start, stop=span.stop).data
-    version = holder.s3_version_id or None
-    fetched = backend.get(holder.key, start=span.start, stop=span.stop, s3_version_id=version)
-    if not holder.is_still(fetched.info):
-        raise Damaged(
-            f"The {holder} in {backend.location} was changed since it was adopted, though versions need what it was. "
-            "Restore it from a backup or an older object version.",
-            key=holder.key,
-        )
-    return fetched.data
 
 
 def _order(place: FramePlace) -> tuple[tuple[object, ...], int]:

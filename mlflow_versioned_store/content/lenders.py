@@ -18,7 +18,7 @@ class Lender(NamedTuple):
         key: Its key, inside the store.
         s3_version_id: Its object version; "" where the bucket keeps none.
         size: Its bytes.
-        e_tag: The entity tag that it must still have; "" where the version id decides.
+        e_tag: The entity tag that it must still have; "" where the version id decides, or the server tells none.
     """
 
     key: str
@@ -27,7 +27,7 @@ class Lender(NamedTuple):
     e_tag: str
 
     def __str__(self) -> str:
-        return f"object {self.key}"
+        return f"adopted object {self.key}"
 
     @property
     def identity(self) -> str:
@@ -47,7 +47,7 @@ class Lender(NamedTuple):
         """
         match value:
             case [str() as key, str() as s3_version_id, int() as size, str() as e_tag] if (
-                _is_clean(key) and 0 < size <= _BYTES_MAX and (s3_version_id or e_tag)
+                _is_clean(key) and 0 < size <= _BYTES_MAX
             ):
                 return cls(key, s3_version_id, size, e_tag)
         raise Damaged(f"A record names an object in a way the format does not allow: {value!r:.200}.")

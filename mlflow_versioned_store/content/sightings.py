@@ -3,7 +3,7 @@
 The collector deletes a pack only when its mark is older than a grace period. So a writer first reads the marks, then
 sees that the pack exists, and commits less than half a grace period later; the other order could lose a version.
 
-A lender that is held to its entity tag may be overwritten by anybody at any time, so it is looked at each time.
+A lender without a version id may be overwritten by anybody at any time, so it is looked at each time.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Sightings:
         return marks, asked
 
     def _remember(self, holder: Holder, asked: float) -> None:
-        if isinstance(holder, Lender) and holder.e_tag:
+        if isinstance(holder, Lender) and not holder.s3_version_id:
             return
         with self._lock:
             if len(self._seen) >= _REMEMBERED:

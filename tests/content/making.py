@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from mlflow_versioned_store.backends.contract import Backend, Fetched
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
+from mlflow_versioned_store.content.borrowing import Borrowing
 from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.codecs import Compressor, compress_delta
 from mlflow_versioned_store.content.digests import digest_function, tail_fingerprint
@@ -18,6 +20,7 @@ from mlflow_versioned_store.content.directories import Directories
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.download import Reader
 from mlflow_versioned_store.content.frames import encode_header
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.locations import Content, IndexName, Packed, decode_content, decode_location
 from mlflow_versioned_store.content.packs import FramePlace, PackName
 from mlflow_versioned_store.content.parts import Parts, filled
@@ -90,6 +93,17 @@ def store(domain: Domain, *sources: Source, hints: Sequence[IndexName] = ()) -> 
     uploaded = upload(domain, sources, hints=hints)
     uploaded.settle()
     return uploaded
+
+
+def lend(domain: Domain, key: str, data: bytes) -> Content:
+    """Put an object beside the packs, let it lend its chunks, and return what its commit would say."""
+    domain.backend.put(key, data)
+    borrowing = Borrowing(domain)
+    lender = Lender(key, "", len(data), domain.backend.head(key).e_tag or "")
+    assert borrowing.read(lender, io.BytesIO(data)) == hashlib.sha256(data).hexdigest()
+    content = borrowing.finish()
+    borrowing.settle()
+    return content
 
 
 def indexes_of(uploaded: Uploaded) -> tuple[IndexName, ...]:

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from mlflow_versioned_store.backends.memory import open_memory
-from mlflow_versioned_store.content import codecs, frames, hooks, indexes, packs
+from mlflow_versioned_store.content import codecs, frames, hooks, indexes, lenders, packs
 from mlflow_versioned_store.content.chunking import LARGEST_MAX, SMALLEST_MIN
 from mlflow_versioned_store.content.upload import INLINE_RAW_MAX, INLINE_STORED_MAX
-from tests.content.making import KIB, MIB, content_of, domain_of, edited, indexes_of, noise, rows, store, text
+from tests.content.making import KIB, MIB, content_of, domain_of, edited, indexes_of, lend, noise, rows, store, text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 
@@ -40,6 +40,10 @@ def test_the_printed_reader_reads_what_is_stored(described: dict[str, Any]) -> N
         hints = indexes_of(uploads[-1])
         contents.append([text(lines)])
     assert content_of(uploads[-1]).leans
+    lent = lend(domain_of(backend), "1/run/artifacts/big", text(lines))
+    contents.append([text(edited(lines, 9)) + noise("more", MIB)])
+    uploads.append(store(domain_of(backend), contents[-1][0], hints=lent.indexes))
+    assert content_of(uploads[-1]).lenders
     objects = {info.key: bytes(backend.get(info.key).data) for info in backend.list("")}
     for uploaded, expected in zip(uploads, contents, strict=True):
         record = msgspec.json.decode(msgspec.json.encode(uploaded.content))
@@ -58,6 +62,7 @@ def test_the_printed_reader_reads_what_is_stored(described: dict[str, Any]) -> N
         ("| an index, stored or decoded | 64 MiB |", indexes.INDEX_BYTES_MAX == 64 * MIB),
         ("| a zstd window | 8 MiB |", codecs.WINDOW_BYTES_MAX == 8 * MIB),
         ("| frames below a frame | 64 |", frames.CHAIN_STEPS_MAX == 64),
+        ("| a lender | 1 PiB |", lenders._BYTES_MAX == 1 << 50),
         ("1 KiB ≤ smallest < average < largest ≤ 1 MiB", (SMALLEST_MIN, LARGEST_MAX) == (KIB, MIB)),
         ("at most 64 KiB, of at most 256 KiB raw", (INLINE_STORED_MAX, INLINE_RAW_MAX) == (64 * KIB, 256 * KIB)),
         ("divisible by 4096", hooks.SAMPLED_ALWAYS == 4096),

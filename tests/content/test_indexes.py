@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mlflow_versioned_store.content import indexes
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import FramePlace, PackName, PackRef
 from mlflow_versioned_store.content.sha256 import State
 from mlflow_versioned_store.errors import Damaged, VersionedStoreError
@@ -21,6 +22,8 @@ from tests.content.making import MIB, noise
 
 PACKS = [PackName("all", f"{number:064x}", 16 * MIB, 1000) for number in range(3)]
 PLACES = st.builds(FramePlace, st.sampled_from(PACKS), st.integers(24, 16 * MIB), st.integers(54, 300_000))
+LENDERS = [Lender("1/run/big", "v1", 1 << 45, ""), Lender("1/run/big", "", 1 << 45, "tag")]
+LENT = st.builds(FramePlace, st.sampled_from(LENDERS), st.integers(0, 1 << 44), st.integers(1, 300_000))
 ROWS = st.lists(
     st.builds(
         lambda seed, raw, place, chain, ancestors: Placed(
@@ -30,7 +33,7 @@ ROWS = st.lists(
         st.integers(0, 4 << 20),
         PLACES,
         st.integers(0, 1000),
-        st.lists(PLACES, max_size=5),
+        st.lists(PLACES | LENT, max_size=5),
     ),
     max_size=20,
 )
@@ -166,6 +169,9 @@ U32 = array("I", [1]).tobytes()
         (1, [["all", "../x", 1000, 100]]),
         (1, []),
         (1, 7),
+        (1, [list(LENDERS[0]), list(PACKS[0])]),
+        (1, [list(PACKS[0]), [*LENDERS[0], "0"]]),
+        (1, [list(PACKS[0]), [*LENDERS[0], 0, 0]]),
         (2, b"short"),
         (2, 7),
         (3, b"\x00" * 8),

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.locations import (
     INLINE,
-    Content,
     Extent,
     IndexName,
     Location,
     Native,
     Packed,
     Reference,
+    content_of,
     decode_content,
     decode_location,
     encode_content,
@@ -100,14 +101,21 @@ def test_other_locations_are_errors(value: Any) -> None:
 @given(
     packs=st.lists(st.tuples(st.text(min_size=1, max_size=5), st.integers(200, 256 << 20)), max_size=4),
     indexes=st.lists(st.text(min_size=1, max_size=5), max_size=3),
+    lenders=st.lists(
+        st.tuples(st.text("abc/x", min_size=1), st.text(), st.integers(1, 1 << 50), st.text()), max_size=3
+    ),
 )
-def test_content_comes_back(packs: list[tuple[str, int]], indexes: list[str]) -> None:
-    """Packs, leans and indexes are read as they were written; what is empty is left out."""
+def test_content_comes_back(
+    packs: list[tuple[str, int]], indexes: list[str], lenders: list[tuple[str, str, int, str]]
+) -> None:
+    """Packs, leans, lenders and indexes are read as they were written; what is empty is left out."""
     names = tuple(PackName(domain, HEX, size, 100) for domain, size in packs)
-    content = Content(names, names[1:], tuple(IndexName(domain, HEX) for domain in indexes))
+    objects = [Lender(f"k{key}".replace("/", "-/-"), *held) for key, *held in lenders]
+    content = content_of(names, [*objects, *names[1:]], [IndexName(domain, HEX) for domain in indexes])
     encoded = json(encode_content(content))
     assert decode_content(encoded) == content
-    assert set(encoded) == {name for name in ("packs", "leans", "indexes") if getattr(content, name)}
+    assert content.bases == (*names[1:], *objects)
+    assert set(encoded) == {name for name in ("packs", "leans", "lenders", "indexes") if getattr(content, name)}
 
 
 def test_unknown_fields_are_kept() -> None:
@@ -116,7 +124,7 @@ def test_unknown_fields_are_kept() -> None:
     assert encode_content(content) == {"signature": {"by": "x"}}
 
 
-@pytest.mark.parametrize("name", ["packs", "leans", "indexes"])
+@pytest.mark.parametrize("name", ["packs", "leans", "lenders", "indexes"])
 @pytest.mark.parametrize(
     "items",
     [None, {}, "x", [None], [["all"]], [["all", "../../x"]], [["", HEX]], [["all", "../x", 1000, 100]]],

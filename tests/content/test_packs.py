@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.content import packs
+from mlflow_versioned_store.content.frames import encode_header
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import Directory, DirectoryBuilder, FramePlace, PackName
 from mlflow_versioned_store.errors import Damaged
 from tests.content.making import BLAKE3, MIB, PACK, frame, noise, place, rows, text
@@ -109,6 +111,18 @@ def test_every_flipped_bit_is_an_error() -> None:
 
 
 BASES = [[0], [24], [100]]
+LENDER = Lender("1/run/big", "v", 1000, "")
+
+
+@given(st.lists(st.tuples(st.integers(1, 4 << 20), st.integers(0, 1 << 40)), max_size=20))
+def test_any_directory_of_borrowed_chunks_comes_back(chunks: list[tuple[int, int]]) -> None:
+    """The object and the bytes of each are found again, however far they are in it."""
+    lender = LENDER._replace(size=1 << 42)
+    bases = {at: FramePlace(lender, offset, raw) for at, (raw, offset) in enumerate(chunks)}
+    pieces = [encode_header(3, raw, 8, 0, bytes(32)) + bytes(8) for raw, _ in chunks]
+    name, data = pack_of(pieces, bases)
+    directory = packs.decode_pack(name, data, BLAKE3)
+    assert (directory.raws, directory.bases) == ([raw for raw, _ in chunks], bases)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +150,13 @@ BASES = [[0], [24], [100]]
         [[976], [10], b"\x02", [PACK], [[0, 0], [24, 24], [100, 100]]],
         [[976], [10], b"\x02", [PACK], [[0], [24]]],
         [[976], [10], b"\x02", [["all", "AB" * 32, 1000, 100]], BASES],
+        [[976], [10], b"\x04", [PACK], BASES],
+        [[976], [100], b"\x03", [PACK], BASES],
+        [[976], [100], b"\x02", [LENDER], BASES],
+        [[976], [99], b"\x03", [LENDER], BASES],
+        [[976], [100], b"\x03", [LENDER], [[0], [-1], [100]]],
+        [[976], [100], b"\x03", [LENDER], [[0], [901], [100]]],
+        [[976], [100], b"\x03", [["../key", "v", 1000, ""]], BASES],
         [[976], [10], b"\x02", [["all", "../" * 21 + "a", 1000, 100]], BASES],
         [[976], [10], b"\x02", [["all", "ab" * 32, (256 << 20) + 1, 100]], BASES],
         [[976], [10], b"\x02", [["all", "ab" * 32, 100, 1000]], BASES],

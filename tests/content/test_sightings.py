@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mlflow_versioned_store import keys
+from mlflow_versioned_store.backends.contract import Backend, Fetched, ObjectInfo
 from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content import sightings
 from mlflow_versioned_store.content.clock import GRACE_SECONDS, elapsed
+from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import PackName
 from mlflow_versioned_store.content.sightings import Sightings
 from mlflow_versioned_store.errors import VersionedStoreError
@@ -150,6 +155,42 @@ def test_slow_marks_are_not_waited_for(faulty: FaultyBackend, monkeypatch: pytes
     faulty.when(lambda call: call.verb == "list", 2.0)
     with pytest.raises(VersionedStoreError, match="longer than"):
         Sightings(faulty).unusable(PACKS)
+
+
+BY_VERSION, BY_TAG = Lender("1/run/a", "v7", 1000, ""), Lender("1/run/b", "", 1000, "tag")
+
+
+def test_lenders_are_looked_at_and_those_without_a_version_each_time(time: Time) -> None:
+    """Nobody can change an object version; anybody can overwrite an object."""
+    backend = Lent(open_memory("lenders"))
+    seen = Sightings(backend)
+    assert seen.unusable([BY_VERSION, BY_TAG]) == set()
+    assert sorted(backend.looks) == [("1/run/a", "v7"), ("1/run/b", None)]
+    backend.tag = "another"
+    assert seen.unusable([BY_VERSION, BY_TAG]) == {BY_TAG}
+    assert len(backend.looks) == 3
+    time.now += GRACE_SECONDS / 4 + 1
+    backend.size = 999
+    assert seen.unusable([BY_VERSION]) == {BY_VERSION}
+
+
+class Lent(WrapperBackend):
+    """Has any object, with this size and tag.
+
+    Attributes:
+        looks: Key and version of each that was asked for.
+    """
+
+    size, tag = 1000, "tag"
+
+    def __init__(self, inner: Backend):
+        super().__init__(inner)
+        self.looks: list[tuple[str, str | None]] = []
+
+    def get(self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None) -> Fetched:
+        assert (start, stop) == (0, 1)
+        self.looks.append((key, s3_version_id))
+        return Fetched(b"x", ObjectInfo(key, self.size, datetime.now(UTC), self.tag, s3_version_id))
 
 
 def test_the_clock_goes_on() -> None:

@@ -75,7 +75,7 @@ def command(
                 endpoint,
             )
         # It stands beside the store: a copy on this disk of all that anybody reads costs half as much as reading it.
-        os.environ.setdefault("MVS_CACHE", "off")
+        os.environ["MVS_CACHE"] = os.environ.get("MVS_CACHE") or "off"
         _announce(endpoint, named, next(iter(access_keys)))
         running.run(sockets=[listening])
 

@@ -109,7 +109,7 @@ def test_it_speaks_tls(
         assert json.loads(process.stderr.readline())["bytes"] == len(b"content")
 
 
-@pytest.mark.parametrize(("switch", "kept"), [(None, False), ("on", True)])
+@pytest.mark.parametrize(("switch", "kept"), [(None, False), ("", False), ("on", True)])
 def test_its_disk_keeps_nothing_unless_told(
     mvs: Mvs,
     minio: S3Server,

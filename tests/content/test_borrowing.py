@@ -18,10 +18,9 @@ from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.content import borrowing, cache
 from mlflow_versioned_store.content.borrowing import Borrowing
 from mlflow_versioned_store.content.clock import GRACE_SECONDS
-from mlflow_versioned_store.content.fetch import FramePlace
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.locations import Content
-from mlflow_versioned_store.content.packs import decode_pack
+from mlflow_versioned_store.content.packs import FramePlace, decode_pack
 from mlflow_versioned_store.errors import Damaged, ObjectMissing, Unavailable
 from mlflow_versioned_store.testing.faults import Fault, FaultyBackend
 from tests.content.making import (
@@ -125,20 +124,18 @@ def test_whatever_is_rearranged_reads_back(cuts: list[int], seed: int) -> None:
     assert read_range(reader(backend), wanted(uploaded), middle, middle + 70_000) == data[middle : middle + 70_000]
 
 
-@pytest.mark.parametrize("change", [b"short", DATA[::-1], DATA + b"x"], ids=["shorter", "other bytes", "longer"])
+@pytest.mark.parametrize("change", [b"short", DATA[::-1]], ids=["shorter", "other bytes"])
 def test_an_object_that_changed_is_an_error_which_names_it(change: bytes) -> None:
-    """Bytes that are not those that were read are never returned; those that still are, are."""
+    """Bytes that are not those that were read are never returned; once they are back, they are."""
     backend = open_memory("changed")
     lend(domain_of(backend), KEY, DATA)
     uploaded = store(domain_of(backend), DATA)
     backend.put(KEY, change)
-    if change.startswith(DATA):
-        assert read(backend, uploaded) == DATA
-        return
-    for attempt in (lambda: read(backend, uploaded), lambda: read_range(reader(backend), wanted(uploaded), 5, 6)):
-        with pytest.raises(Damaged, match=f"adopted object {KEY}") as caught:
-            attempt()
-        assert caught.value.key == KEY
+    with pytest.raises(Damaged, match=f"adopted object {KEY}") as caught:
+        read(backend, uploaded)
+    assert caught.value.key == KEY
+    with pytest.raises(Damaged, match=f"adopted object {KEY}"):
+        read_range(reader(backend), wanted(uploaded), 5, 6)
     backend.put(KEY, DATA)
     assert read(backend, uploaded) == DATA
 

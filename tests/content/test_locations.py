@@ -102,19 +102,16 @@ def test_other_locations_are_errors(value: Any) -> None:
     packs=st.lists(st.tuples(st.text(min_size=1, max_size=5), st.integers(200, 256 << 20)), max_size=4),
     indexes=st.lists(st.text(min_size=1, max_size=5), max_size=3),
     lenders=st.lists(
-        st.tuples(st.text("abc/x", min_size=1), st.text(), st.integers(1, 1 << 50), st.text()), max_size=3
+        st.builds(Lender, st.text("abc", min_size=1), st.text(), st.integers(1, 1 << 50), st.text()), max_size=3
     ),
 )
-def test_content_comes_back(
-    packs: list[tuple[str, int]], indexes: list[str], lenders: list[tuple[str, str, int, str]]
-) -> None:
+def test_content_comes_back(packs: list[tuple[str, int]], indexes: list[str], lenders: list[Lender]) -> None:
     """Packs, leans, lenders and indexes are read as they were written; what is empty is left out."""
     names = tuple(PackName(domain, HEX, size, 100) for domain, size in packs)
-    objects = [Lender(f"k{key}".replace("/", "-/-"), *held) for key, *held in lenders]
-    content = content_of(names, [*objects, *names[1:]], [IndexName(domain, HEX) for domain in indexes])
+    content = content_of(names, [*lenders, *names[1:]], [IndexName(domain, HEX) for domain in indexes])
     encoded = json(encode_content(content))
     assert decode_content(encoded) == content
-    assert content.bases == (*names[1:], *objects)
+    assert content.bases == (*names[1:], *lenders)
     assert set(encoded) == {name for name in ("packs", "leans", "lenders", "indexes") if getattr(content, name)}
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Item
+from mlflow_versioned_store.backends import object_versions as bucket_versions
 from mlflow_versioned_store.backends.object_versions import ObjectVersions
 from mlflow_versioned_store.backends.opening import open_container, open_versions
 from mlflow_versioned_store.catalog import natives
@@ -316,6 +317,23 @@ def test_without_versions_each_has_a_key_of_its_own(server: VersionedServer, unv
     root = again(unversioned)
     assert [root.read(version) for version in root.versions("data/file")] == [b"one", b"two"]
     assert natives.look(unversioned, "", fix=True) == natives.Natives(roots=1, looked_at=1)
+
+
+def test_versioning_that_is_switched_off_destroys_nothing(
+    server: VersionedServer, filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain keys are left alone from then on. Google is asked about it; on Azure a write tells, until `init` does."""
+    monkeypatch.setattr(bucket_versions, "_KNOWN_SECONDS", 0.0)
+    object_versions(filled).keep_versions()
+    server.keep_versions(bucket_of(filled), on=False)
+    if server.name == "azure-double":
+        with pytest.raises(Unsupported, match="is off"):
+            again(filled).upload([Item("data/refused", b"refused")], context=CONTEXT)
+        filled.keep_natively(["data/**"], CONTEXT)
+    again(filled).upload([Item("data/file", b"later")], context=CONTEXT)
+    again(filled).delete("data/file", context=CONTEXT)
+    assert plain(server, filled, "data/file") == EDITED[:1000]
+    assert contents(again(filled)) == EXPECTED | {"data/file@@v3": b"later"}
 
 
 @pytest.mark.usefixtures("without_grace")

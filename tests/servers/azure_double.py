@@ -26,20 +26,16 @@ _NAMED = {"x-ms-blob-content-type": "Content-Type", "x-ms-blob-content-dispositi
 
 @dataclass
 class Version:
-    """One version of a blob."""
+    """One version of a blob; it has no id where it was written while versions were not kept."""
 
     id: str
+    etag: str
     data: bytes
     headers: dict[str, str]
     metadata: dict[str, str]
     time: datetime
     md5: str
     tags: str = ""
-
-    @property
-    def etag(self) -> str:
-        """Its entity tag."""
-        return f'"{self.id}"'
 
 
 @dataclass
@@ -104,6 +100,10 @@ class AzureDouble:
         account = f"AccountName=account;AccountKey={key};BlobEndpoint={self.endpoint};"
         return {"AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=http;{account}"}
 
+    def keep_versions(self, container: str, *, on: bool) -> None:
+        """Switch versioning on or off."""
+        self.containers[container].versioned = on
+
     def read(self, container: str, key: str) -> bytes | None:
         """Return what a plain reader of a blob gets; None where there is nothing."""
         blob = self.containers[container].blobs.get(key, Blob())
@@ -137,8 +137,9 @@ class AzureDouble:
             self._newest = max(datetime.now(UTC), self._newest + timedelta(microseconds=1))
             identity = self._newest.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
             md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
-            made = Version(identity, data, headers, metadata, self._newest, md5)
-            blob.versions = [*blob.versions, made] if kept.versioned else [made]
+            version = identity if kept.versioned else ""
+            made = Version(version, f'"{identity}"', data, headers, metadata, self._newest, md5)
+            blob.versions = [*(one for one in blob.versions if one.id), made]
             blob.current, blob.blocks = made, {}
         return made
 
@@ -152,7 +153,7 @@ class AzureDouble:
                 raise RefusedError(412, "ConditionNotMet")
             if version is None:
                 blob.current = None
-                blob.versions = blob.versions if kept.versioned else []
+                blob.versions = [one for one in blob.versions if one.id]
             elif found is blob.current:
                 raise RefusedError(403, "OperationNotAllowedOnRootBlob")
             else:
@@ -275,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
             all_of_them = "versions" in self.query.get("include", "")
             shown = blob.versions if all_of_them else [one for one in blob.versions if one is blob.current]
             for one in shown:
-                items[f"{name}\0{one.id}"] = self._item(name, one, one is blob.current, all_of_them and kept.versioned)
+                items[f"{name}\0{one.id}"] = self._item(name, one, current=one is blob.current)
         after, most = unquote(self.query.get("marker", "")), int(self.query.get("maxresults", 5000))
         page = [key for key in items if key > after][:most]
         more = page[-1] if page and [key for key in items if key > page[-1]] else ""
@@ -284,9 +285,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = f"<EnumerationResults><Blobs>{listed}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
         self._answer(200, {"Content-Type": "application/xml"}, f'<?xml version="1.0" encoding="utf-8"?>{body}'.encode())
 
-    def _item(self, name: str, one: Version, current: bool, versioned: bool) -> str:
-        version = f"<VersionId>{one.id}</VersionId>" if versioned else ""
-        version += "<IsCurrentVersion>true</IsCurrentVersion>" if versioned and current else ""
+    def _item(self, name: str, one: Version, *, current: bool) -> str:
+        version = f"<VersionId>{one.id}</VersionId>" if one.id else ""
+        version += "<IsCurrentVersion>true</IsCurrentVersion>" if one.id and current else ""
         properties = {
             "Last-Modified": format_datetime(one.time, usegmt=True),
             "Etag": one.etag.strip('"'),
@@ -318,7 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _told(self, one: Version) -> dict[str, str]:
         told = {"ETag": one.etag, "Last-Modified": format_datetime(one.time, usegmt=True)}
-        if self.double.containers[self.container].versioned:
+        if one.id:
             told["x-ms-version-id"] = one.id
             if self.double.containers[self.container].blobs[self.key].current is one:
                 told["x-ms-is-current-version"] = "true"

@@ -68,6 +68,11 @@ class FakeGcs:
         self._send("POST", "b?project=test", json.dumps(described).encode(), {"Content-Type": "application/json"})
         return name
 
+    def keep_versions(self, bucket: str, *, on: bool) -> None:
+        """Switch versioning on or off."""
+        described = json.dumps({"versioning": {"enabled": on}}).encode()
+        self._send("PATCH", f"b/{bucket}", described, {"Content-Type": "application/json"})
+
     def read(self, bucket: str, key: str) -> bytes | None:
         """Return what a plain reader of an object gets; None where there is nothing."""
         try:

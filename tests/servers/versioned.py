@@ -23,6 +23,9 @@ class VersionedServer(Protocol):
     def new_bucket(self, *, versioned: bool = False) -> str:
         """Create an empty bucket and return its name."""
 
+    def keep_versions(self, bucket: str, /, *, on: bool) -> None:
+        """Switch versioning on or off."""
+
     def read(self, bucket: str, key: str, /) -> bytes | None:
         """Return what a plain reader of an object gets; None where there is nothing."""
 

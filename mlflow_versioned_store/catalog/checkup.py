@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from mlflow_versioned_store import finding, keys
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import Counts, counts_of
-from mlflow_versioned_store.backends.opening import open_container, parse
+from mlflow_versioned_store.backends.opening import open_container, open_versions, parse
 from mlflow_versioned_store.backends.probe import probe
 from mlflow_versioned_store.backends.s3_bucket import Harm, bucket_versioning, check_lifecycle, find_harms
 from mlflow_versioned_store.backends.scoped import ScopedBackend
@@ -305,7 +305,7 @@ def _conditional_writes(backend: Backend) -> Check:
 def _versioning(backend: Backend, *, native: bool) -> Check | None:
     status = bucket_versioning(backend)
     if status is None:
-        return None
+        return _versions_elsewhere(backend) if native and not backend.location.startswith("s3:") else None
     if native and status != "Enabled":
         advice = "Switch versioning of the bucket on, as `mvs init URI --native PATTERN` does; or take `native` back."
         return Check("bucket versioning", "failed", f"{status}: nothing can be logged natively.", advice)
@@ -313,6 +313,16 @@ def _versioning(backend: Backend, *, native: bool) -> Check | None:
         return Check("bucket versioning", "ok", "off")
     detail = f"{status}: what is deleted or overwritten stays as an older object version, and on the bill"
     return Check("bucket versioning", "ok", detail)
+
+
+def _versions_elsewhere(backend: Backend) -> Check | None:
+    versions = open_versions(backend)
+    if versions is None:
+        return None
+    if versions.are_usable():
+        return Check("bucket versioning", "ok", "kept, as natively kept paths need it")
+    detail = "not kept, or not to be asked about: versions of natively kept paths have keys of their own"
+    return Check("bucket versioning", "warning", detail, "`mvs init URI --native PATTERN` says how it is switched on.")
 
 
 def _lifecycle(found: Checkup, backend: Backend) -> Check | None:

@@ -14,6 +14,7 @@ from mlflow_versioned_store.backends import object_versions as bucket_versions
 from mlflow_versioned_store.backends.object_versions import ObjectVersions
 from mlflow_versioned_store.backends.opening import open_container, open_versions
 from mlflow_versioned_store.catalog import natives
+from mlflow_versioned_store.catalog.checkup import Check, examine
 from mlflow_versioned_store.content.locations import Native
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import ObjectMissing, Unavailable, Unsupported
@@ -134,6 +135,7 @@ def test_versions_are_plain_objects_in_versions_of_the_bucket(server: VersionedS
     assert [root.read(version) for version in root.versions("data/t.bin")] == [b"one", LARGE, LARGE[5:], b""]
     assert [one.s3_version_id for one in locations(root, "data/t.bin")] == versions_of(server, store, "data/t.bin")
     assert plain(server, store, "data/t.bin") == b""
+    assert versioning(store).status == "ok"
     assert root.read(root.versions("data/t.bin")[1], 9 << 20, (9 << 20) + 7) == LARGE[9 << 20 : (9 << 20) + 7]
     assert [key for key in server.keys(bucket_of(store)) if "_mvs" not in key] == [f"lake/{ROOT}/data/t.bin"]
 
@@ -291,7 +293,14 @@ def unversioned(server: VersionedServer, monkeypatch: pytest.MonkeyPatch, caplog
         with caplog.at_level(logging.WARNING):
             made = new_store(server, versioned=False)
     assert "--versioning" in caplog.text or "--enable-versioning" in caplog.text
+    assert versioning(made).status == "warning"
     return made
+
+
+def versioning(store: Store) -> Check:
+    """Return what a check-up says of the versioning of a store's bucket."""
+    found = examine(f"versioned-{store.location}", write=False)
+    return next(check for check in found.checks if check.name == "bucket versioning")
 
 
 def refuse_to_patch(patch: pytest.MonkeyPatch) -> None:

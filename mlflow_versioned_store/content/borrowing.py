@@ -59,10 +59,10 @@ class Borrowing:
                     self._document.add(placed, chunk.source, new=True)
                     offset += place.size
                 if self._document.raw >= _INDEXED_BYTES:
+                    self._hook(samples, lender)
                     self._publish()
+        self._hook(samples, lender)
         self._lenders.append(lender)
-        # Whoever logs it again, alone, finds it by its own samples.
-        self._hooks += hooks.chosen(samples, lender.size)
         return scanner.scanned[0].sha256
 
     def finish(self) -> Content:
@@ -77,6 +77,11 @@ class Borrowing:
     def settle(self) -> None:
         """Wait for indexes and hooks, after the commit; a failure there is a warning."""
         publishing.settle(self._beside, self._writer.bytes_sent)
+
+    def _hook(self, samples: list[int], lender: Lender) -> None:
+        # Whoever logs an object again, alone, finds it by its own samples.
+        self._hooks += hooks.chosen(samples, lender.size)
+        samples.clear()
 
     def _publish(self) -> None:
         self._writer.finish()

@@ -167,8 +167,8 @@ def _adopt_root(store: Store | None, name: str, objects: Sequence[Object], adopt
             if batch is not None:
                 batch.add(one.path, version)
             adoption.on_version()
-        if batch is not None:
-            batch.end(one.path, gone=gone)
+        if batch is not None and gone:
+            batch.delete(one.path)
     found.roots = int(bool(found.versions or found.deleted))
     if batch is not None:
         batch.commit()
@@ -176,7 +176,7 @@ def _adopt_root(store: Store | None, name: str, objects: Sequence[Object], adopt
 
 
 class _Batch:
-    """Versions and deletions that one commit will record; what was read of hashed ones is enough for one in between."""
+    """Versions and deletions that one commit will record, or several where hashed ones are large."""
 
     def __init__(self, root: ArtifactRoot, *, hashed: bool):
         self._root = root
@@ -184,20 +184,17 @@ class _Batch:
         self._start()
 
     def add(self, path: str, version: Existing) -> None:
-        """Record a version; a hashed one is read."""
-        sha256 = ""
-        if self._hashed:
-            sha256 = _sha256(self._root, path, version, self._borrowing)
-            self._read += version.size
+        """Record the next version of a path; a hashed one is read."""
+        sha256 = _sha256(self._root, path, version, self._borrowing) if self._hashed else ""
         note = {"adopted": version.modified.isoformat(timespec="milliseconds")}
         self._recorded.append(Recorded(path, version.size, version.reference, sha256, note))
-
-    def end(self, path: str, *, gone: bool) -> None:
-        """All versions of a path were added; `gone`: it is deleted now."""
-        if gone:
-            self._gone.append(path)
+        self._read += version.size if self._hashed else 0
         if self._read >= _READ_AT_ONCE_BYTES:
             self.commit()
+
+    def delete(self, path: str) -> None:
+        """Record that a path, all of whose versions were added, is deleted."""
+        self._gone.append(path)
 
     def commit(self) -> None:
         """Make the commit."""

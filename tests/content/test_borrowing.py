@@ -140,6 +140,16 @@ def test_an_object_that_changed_is_an_error_which_names_it(change: bytes) -> Non
     assert read(backend, uploaded) == DATA
 
 
+def test_a_commit_that_hides_what_it_borrows_is_damage() -> None:
+    """Frames without bytes are never taken for chunks."""
+    backend = open_memory("hidden")
+    lend(domain_of(backend), KEY, DATA)
+    file = wanted(store(domain_of(backend), DATA))
+    file = replace(file, content=replace(file.content, lenders=()))
+    with pytest.raises(Damaged, match="borrows"):
+        reader(backend).read([file])
+
+
 def test_an_object_that_is_gone_is_an_error_which_names_it() -> None:
     """So is one that somebody deleted."""
     backend = open_memory("gone")
@@ -206,13 +216,13 @@ def test_domains_do_not_borrow_from_each_other() -> None:
 
 
 def test_long_objects_have_several_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read in between is published, and all of it is found."""
+    """What was read is published now and then, and hooks lead to all of it."""
     monkeypatch.setattr(borrowing, "_INDEXED_BYTES", 16 * MIB)
     backend = open_memory("long")
     data = noise("long", 40 * MIB)
     content = lend(domain_of(backend), KEY, data)
     assert (len(content.indexes), len(content.packs)) == (3, 3)
-    assert store(domain_of(backend), data, hints=content.indexes).bytes_sent == 0
+    assert store(domain_of(backend), data).bytes_sent == 0
 
 
 def test_what_took_too_long_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

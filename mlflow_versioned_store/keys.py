@@ -25,7 +25,7 @@ DATA = f"{RESERVED}/data"
 GC = f"{RESERVED}/gc"
 MARKS = f"{GC}/marks"
 PROBES = f"{RESERVED}/probe"
-VERSIONS_PROBE = f"{PROBES}/versions"
+VERSIONS_WITNESS = f"{RESERVED}/versions"
 
 COMPONENT_BYTES_MAX = 255
 COMMIT_NUMBER_MAX = 10**12 - 1

@@ -23,7 +23,7 @@ from mlflow_versioned_store.backends.object_versions import (
 )
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
 from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NotFound, Unavailable, Unsupported
-from mlflow_versioned_store.keys import VERSIONS_PROBE
+from mlflow_versioned_store.keys import VERSIONS_WITNESS
 from mlflow_versioned_store.pools import in_order
 
 _CONNECTIONS = 64
@@ -66,7 +66,7 @@ class AzureVersions(ObjectVersions):
     def keep_versions(self) -> str:
         self._keeps.forget()
         try:
-            self.put(VERSIONS_PROBE, b"", Labels())
+            self.put(VERSIONS_WITNESS, b"", Labels())
         except Unsupported as error:
             return (
                 f"{error} Have an administrator run `az storage account blob-service-properties update "
@@ -182,7 +182,7 @@ class AzureVersions(ObjectVersions):
             self._send("delete", key, self._blob(key).delete_blob, **condition)
 
     def _ask(self) -> bool:
-        witness = self.describe(VERSIONS_PROBE)
+        witness = self.describe(VERSIONS_WITNESS)
         return witness is not None and witness.s3_version_id != ""
 
     def _listed(self, folder: str, prefix: str) -> Iterator[Any]:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from mlflow_versioned_store.content import locations
 from mlflow_versioned_store.content.locations import Native, Reference
 from mlflow_versioned_store.content.scan import Source
@@ -20,7 +22,8 @@ from mlflow_versioned_store.history.records import Draft, DraftEntry, Operation
 from mlflow_versioned_store.roots import clean_path
 
 
-class Item(NamedTuple):
+# Of these two a change may have tens of thousands, too: no work for the garbage collector.
+class Item(msgspec.Struct, frozen=True, gc=False):
     """Something to upload.
 
     Args:
@@ -32,7 +35,7 @@ class Item(NamedTuple):
     source: Source | None
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """What became of an item.
 
     Args:

@@ -152,10 +152,11 @@ class _Change:
 
     def _moved(self, extent: Extent, file: _File, frames: memoryview) -> Extent:
         if extent.pack != INLINE:
-            return extent._replace(pack=self._packs.setdefault(file.content.packs[extent.pack], len(self._packs)))
+            pack = self._packs.setdefault(file.content.packs[extent.pack], len(self._packs))
+            return msgspec.structs.replace(extent, pack=pack)
         offset, run = len(self.frames), frames[extent.offset : extent.offset + extent.stored]
         self.frames += run
-        return extent._replace(offset=offset)
+        return msgspec.structs.replace(extent, offset=offset)
 
 
 def _located(taken: Sequence[Taken]) -> list[_File]:

@@ -124,9 +124,9 @@ class _Holdings:
         match location:
             case Packed():
                 inline = self._spaces.number((self._root, place.commit, place.change))
-                for pack, offset, stored, _ in location.extents:
-                    space = inline if pack == INLINE else self._spaces.number(content.packs[pack])
-                    extents.extend((space, offset, offset + stored))
+                for extent in location.extents:
+                    space = inline if extent.pack == INLINE else self._spaces.number(content.packs[extent.pack])
+                    extents.extend((space, extent.offset, extent.offset + extent.stored))
                 if content.bases:
                     self.leaning.update(content.packs, content.leans)
             case Native(key, s3_version_id):

@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import Holder, PackName
@@ -34,7 +36,8 @@ _LISTS = ("packs", "leans", "lenders", "indexes")
 _KNOWN = (*_LISTS, "s3_version_ids")
 
 
-class Extent(NamedTuple):
+# A large folder has as many, and none is ever part of a cycle: no work for the garbage collector.
+class Extent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A run of frames inside one pack.
 
     Args:
@@ -131,10 +134,9 @@ def encode_location(location: Location) -> Any:
     """Return the JSON form of a location."""
     match location:
         case Packed(extents, None):
-            # Tuples of numbers, unlike lists, are no work for the garbage collector.
-            return tuple(map(tuple, extents))
+            return extents
         case Packed(extents, tree):
-            return {"extents": tuple(map(tuple, extents)), "tree": tree}
+            return {"extents": extents, "tree": tree}
         case Native(key, s3_version_id, digest):
             return _without_none({"native": key, "s3_version_id": s3_version_id, "digest": digest})
         case Reference(uri, s3_version_id, e_tag):

@@ -148,14 +148,14 @@ class VersionedFileSystem(ReadingFileSystem):
             FileNotFoundError: There is no store.
         """
         stores: dict[Store, list[Item]] = {}
-        for path, source in items:
-            with as_files_do(path):
-                store, inside = self._locate(path)
-            stores.setdefault(store, []).append(Item(inside, source))
+        for item in items:
+            with as_files_do(item.path):
+                store, inside = self._locate(item.path)
+            stores.setdefault(store, []).append(Item(inside, item.source))
         for store, logged in stores.items():
             tree = Tree(store, "")
-            for path, _ in logged:
-                tree.check_plain(path)
+            for item in logged:
+                tree.check_plain(item.path)
             tree.upload(logged, progress)
 
     def open(self, path: str, mode: str = "rb", *arguments: Any, compression: str | None = None, **options: Any) -> Any:
@@ -215,17 +215,17 @@ class VersionedFileSystem(ReadingFileSystem):
 
     def _write(self, items: Sequence[Item], progress: Progress | None = None) -> None:
         if not self._intrans:
-            self.log([Item(self._strip_protocol(path), source) for path, source in items], progress)
+            self.log([Item(self._strip_protocol(item.path), item.source) for item in items], progress)
             return
         # What a transaction makes versions of at its end is what there was when it was asked for.
-        for path, source in items:
-            with self.open(path, "wb") as file:
-                if isinstance(source, bytes):
-                    file.write(source)
-                elif isinstance(source, VersionFile):
-                    shutil.copyfileobj(source, file)
+        for item in items:
+            with self.open(item.path, "wb") as file:
+                if isinstance(item.source, bytes):
+                    file.write(item.source)
+                elif isinstance(item.source, VersionFile):
+                    shutil.copyfileobj(item.source, file)
                 else:
-                    with open(str(source), "rb") as local:
+                    with open(str(item.source), "rb") as local:
                         shutil.copyfileobj(local, file)
 
     def _remove(self, paths: Sequence[str], *, recursive: bool) -> None:

@@ -54,11 +54,12 @@ def needed(store: Store) -> Iterator[tuple[str, str, int, set[Frame]]]:
             assert isinstance(location, Packed)
             loaded = directories.load([*content.packs, *content.leans])
             frames: set[Frame] = set()
-            for pack, offset, stored, _ in location.extents:
-                if pack == INLINE:
-                    frames.add(((name, located.place[:2]), offset, stored))
+            for extent in location.extents:
+                if extent.pack == INLINE:
+                    frames.add(((name, located.place[:2]), extent.offset, extent.stored))
                     continue
-                for frame in FramesOfRun(loaded, FramePlace(content.packs[pack], offset, stored)):
+                run = FramePlace(content.packs[extent.pack], extent.offset, extent.stored)
+                for frame in FramesOfRun(loaded, run):
                     frames.update((place.pack, place.offset, place.size) for place in frame.chain)
             yield name, located.version.path, located.version.size, frames
 

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from mlflow_versioned_store.backends.azure_account import AzureAccount
-from mlflow_versioned_store.backends.contract import check_key
-from mlflow_versioned_store.backends.fsspec_objects import answer_of
-from mlflow_versioned_store.backends.object_versions import (
-    Described,
-    Labels,
-    Listed,
-    ObjectVersion,
-    ObjectVersions,
-    Remembered,
-    Sender,
-    with_markers,
-)
-from mlflow_versioned_store.backends.provider_errors import Request, error_for
+from mlflow_versioned_store.backends.client_versions import CONNECTIONS, ClientVersions
+from mlflow_versioned_store.backends.object_versions import Described, Labels, Listed, ObjectVersion, Remembered, Sender
 from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NotFound, Unavailable, Unsupported
 from mlflow_versioned_store.keys import VERSIONS_WITNESS
 from mlflow_versioned_store.pools import in_order
 
-_CONNECTIONS = 64
 _COPY_PAUSE_SECONDS = 0.5
 _CURRENT = "OperationNotAllowedOnRootBlob"
+_BLOCKS_GONE = "InvalidBlockList"
 
 
-class AzureVersions(ObjectVersions):
+class AzureVersions(ClientVersions):
     """A store in a container of an Azure storage account.
 
     Whether the account keeps versions only its administrators may ask. So `keep_versions` writes an object, and whether
@@ -46,13 +36,10 @@ class AzureVersions(ObjectVersions):
         Unsupported: adlfs, which brings the client, is not installed.
     """
 
-    uncovers = False
     dates_deletions = False
-    at_once = 16
 
     def __init__(self, container: str, folder: str, account: AzureAccount):
-        self._location = f"az://{container}"
-        self._prefix = f"{folder}/" if folder else ""
+        super().__init__(f"az://{container}", folder)
         self._container = _client(container, account)
         self._signature = f"&{account.sas.lstrip('?')}" if account.sas and not account.key else ""
         self._keeps = Remembered(self._ask)
@@ -92,18 +79,29 @@ class AzureVersions(ObjectVersions):
     ) -> str:
         from azure.storage.blob import BlobBlock
 
-        blob = self._blob(key)
+        # Until they are committed, the blocks of all who write to a key lie together.
+        blob, upload = self._blob(key), uuid4().hex
 
         def stage(numbered: tuple[int, bytes]) -> str:
             number, part = numbered
-            block = f"{number:06}"
+            block = f"{upload}{number:06}"
             self._send("write", key, blob.stage_block, block, part, validate_content=True)
             return block
 
         # Blocks of an upload that fails are no blob, and Azure drops them after a week.
         staged = in_order(lambda one: sender.submit(stage, one), enumerate(parts), at_once=ahead)
         blocks = [BlobBlock(block) for block in staged]
-        return self._version_of(key, self._send("write", key, blob.commit_block_list, blocks, **_options(labels)))
+        try:
+            written = self._send("write", key, blob.commit_block_list, blocks, **_options(labels))
+        except InvalidInput as error:
+            if _BLOCKS_GONE not in str(error):
+                raise
+            raise Unavailable(
+                f"{self._location}/{self._name(key)} was written by somebody else at the same time, and Azure keeps "
+                "the blocks of one writer only. Log the artifact again.",
+                key=key,
+            ) from error
+        return self._version_of(key, written)
 
     def copy(
         self,
@@ -152,16 +150,6 @@ class AzureVersions(ObjectVersions):
         data: bytes = self._send("read", key, lambda: blob.download_blob(offset=start, length=stop - start).readall())
         return data
 
-    def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
-        prefix = self._prefix + folder + ("/" if folder and not exactly else "")
-        found = (blob for blob in self._listed(folder, prefix) if not exactly or blob.name == prefix)
-        return with_markers(Listed(version, version.s3_version_id) for version in map(self._version, found))
-
-    def delete(self, versions: Sequence[tuple[str, str | None]]) -> None:
-        for key, version in versions:
-            with contextlib.suppress(NotFound):
-                self._delete(key, version)
-
     def _delete(self, key: str, version: str | None) -> None:
         try:
             self._send("delete", key, self._blob(key, version).delete_blob)
@@ -185,27 +173,26 @@ class AzureVersions(ObjectVersions):
         witness = self.describe(VERSIONS_WITNESS)
         return witness is not None and witness.s3_version_id != ""
 
-    def _listed(self, folder: str, prefix: str) -> Iterator[Any]:
-        pages = self._container.list_blobs(name_starts_with=prefix or None, include=["versions"]).by_page()
-        while (page := self._send("list", folder, next, pages, None)) is not None:
-            yield from page
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        pages: Iterator[Any] = self._container.list_blobs(
+            name_starts_with=prefix or None, include=["versions"]
+        ).by_page()
+        return pages
 
-    def _version(self, blob: Any) -> ObjectVersion:
-        key, version = blob.name.removeprefix(self._prefix), blob.version_id or ""
-        md5 = blob.content_settings.content_md5
-        return ObjectVersion(
-            key,
-            version,
-            blob.size,
-            blob.last_modified,
-            # What was written while versions were not kept has none, and nothing below it.
-            current=bool(blob.is_current_version) or not version,
-            deleted=False,
-            e_tag=bytes(md5).hex() if md5 else None,
+    def _listed(self, blob: Any) -> Listed:
+        key, version, md5 = (
+            blob.name.removeprefix(self._prefix),
+            blob.version_id or "",
+            blob.content_settings.content_md5,
         )
+        # What was written while versions were not kept has no id, and is current.
+        current = bool(blob.is_current_version) or not version
+        e_tag = bytes(md5).hex() if md5 else None
+        found = ObjectVersion(key, version, blob.size, blob.last_modified, current, deleted=False, e_tag=e_tag)
+        return Listed(found, (current, version))
 
     def _blob(self, key: str, version: str | None = None) -> Any:
-        return self._container.get_blob_client(check_key(self._prefix + key), version_id=version or None)
+        return self._container.get_blob_client(self._name(key), version_id=version or None)
 
     def _version_of(self, key: str, answer: Mapping[str, Any]) -> str:
         version = answer.get("version_id")
@@ -215,13 +202,6 @@ class AzureVersions(ObjectVersions):
                 "the next writer would destroy it."
             )
         return str(version)
-
-    def _send(self, action: str, key: str, send: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        try:
-            return send(*arguments, **options)
-        except Exception as error:
-            request = Request(action, self._location, key and self._prefix + key)
-            raise error_for(answer_of(error), request) from error
 
 
 def _client(container: str, account: AzureAccount) -> Any:
@@ -245,8 +225,7 @@ def _client(container: str, account: AzureAccount) -> Any:
         credential = DefaultAzureCredential()
     session = Session()
     for scheme in ("https://", "http://"):
-        # As many connections as threads send at once; the default is ten.
-        session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
     return ContainerClient(
         account.endpoint,
         container,

@@ -40,6 +40,10 @@ _CREATES = {
 }
 
 
+# What the libraries of Google and Azure raise where nobody can log in, or not any more.
+_NO_LOGIN = {"ClientAuthenticationError", "CredentialUnavailableError", "RefreshError"}
+
+
 class ReadsVersions(Protocol):
     """Reads objects in one of their versions."""
 
@@ -226,6 +230,8 @@ def answer_of(error: Exception) -> Answer:
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(status, (int, str)) and str(status).isdigit():
         return Answer(int(status), str(getattr(error, "error_code", "") or ""), str(error))
+    if type(error).__name__ in _NO_LOGIN:
+        return Answer(401, text=str(error))
     for kind, meaning in ((FileNotFoundError, 404), (FileExistsError, 412), (PermissionError, 403)):
         if isinstance(error, kind):
             return Answer(meaning)

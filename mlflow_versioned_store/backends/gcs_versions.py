@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mlflow_versioned_store.backends.contract import check_key
-from mlflow_versioned_store.backends.fsspec_objects import answer_of
-from mlflow_versioned_store.backends.object_versions import (
-    Described,
-    Labels,
-    Listed,
-    ObjectVersion,
-    ObjectVersions,
-    Remembered,
-    Sender,
-    with_markers,
-)
-from mlflow_versioned_store.backends.provider_errors import Answer, Request, error_for
-from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, NotFound, Unsupported, VersionedStoreError
+from mlflow_versioned_store.backends.client_versions import CONNECTIONS, ClientVersions
+from mlflow_versioned_store.backends.object_versions import Described, Labels, Listed, ObjectVersion, Remembered, Sender
+from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, NotFound, Unsupported
 
-_CONNECTIONS = 64
 # What a resumable upload sends with a request is a multiple of 256 KiB.
 _PIECE_BYTES = 8 << 20
 
 
-class GcsVersions(ObjectVersions):
+class GcsVersions(ClientVersions):
     """A store in a bucket of Google Cloud Storage.
 
     Every object there has a generation, whether or not the bucket keeps those that are replaced. So that is asked of
@@ -42,13 +30,10 @@ class GcsVersions(ObjectVersions):
         Unsupported: gcsfs, which brings the client, is not installed.
     """
 
-    uncovers = False
     dates_deletions = True
-    at_once = 16
 
     def __init__(self, bucket: str, folder: str = ""):
-        self._location = f"gs://{bucket}"
-        self._prefix = f"{folder}/" if folder else ""
+        super().__init__(f"gs://{bucket}", folder)
         self._client = _client(self._location)
         self._bucket = self._client.bucket(bucket)
         self._keeps = Remembered(self._ask)
@@ -132,28 +117,27 @@ class GcsVersions(ObjectVersions):
         )
         return data
 
-    def list(self, folder: str, *, exactly: bool = False) -> Iterator[ObjectVersion]:
-        prefix = self._prefix + folder + ("/" if folder and not exactly else "")
-        found = (blob for blob in self._listed(folder, prefix) if not exactly or blob.name == prefix)
-        return with_markers(Listed(self._version(blob), blob.generation, blob.time_deleted) for blob in found)
-
-    def delete(self, versions: Sequence[tuple[str, str | None]]) -> None:
-        for key, version in versions:
-            blob = self._bucket.blob(check_key(self._prefix + key)) if version is None else self._blob(key, version)
-            with contextlib.suppress(NotFound):
-                self._send("delete", key, blob.delete)
-
     def _ask(self) -> bool:
         try:
             return bool(self._send("look up", "", self._client.get_bucket, self._bucket.name).versioning_enabled)
         except AccessDenied:
             return False
 
-    def _listed(self, folder: str, prefix: str) -> Iterator[Any]:
+    def _pages(self, prefix: str) -> Iterator[Any]:
         # The client would write True as Python does, which not every server understands.
-        pages = self._client.list_blobs(self._bucket, prefix=prefix or None, versions="true").pages
-        while (page := self._send("list", folder, next, pages, None)) is not None:
-            yield from page
+        pages: Iterator[Any] = self._client.list_blobs(self._bucket, prefix=prefix or None, versions="true").pages
+        return pages
+
+    def _listed(self, blob: Any) -> Listed:
+        key, version, ended = blob.name.removeprefix(self._prefix), str(blob.generation), blob.time_deleted
+        found = ObjectVersion(
+            key, version, blob.size, blob.time_created, current=ended is None, deleted=False, e_tag=blob.md5_hash
+        )
+        return Listed(found, blob.generation, ended)
+
+    def _delete(self, key: str, version: str | None) -> None:
+        blob = self._bucket.blob(self._name(key)) if version is None else self._blob(key, version)
+        self._send("delete", key, blob.delete)
 
     def _upload(self, key: str, how: str, body: Any, labels: Labels) -> str:
         from google.cloud.storage.retry import DEFAULT_RETRY
@@ -165,34 +149,18 @@ class GcsVersions(ObjectVersions):
         return str(blob.generation)
 
     def _labelled(self, key: str, labels: Labels) -> Any:
-        blob = self._bucket.blob(check_key(self._prefix + key))
+        blob = self._bucket.blob(self._name(key))
         blob.content_disposition = labels.content_disposition
         blob.metadata = dict(labels.metadata)
         return blob
 
     def _blob(self, key: str, version: str) -> Any:
-        return self._bucket.blob(check_key(self._prefix + key), generation=self._generation(key, version))
+        return self._bucket.blob(self._name(key), generation=self._generation(key, version))
 
     def _generation(self, key: str, version: str) -> int:
         if not version.isdecimal():
             raise NotFound(f"{self._location}/{self._prefix}{key} has no generation {version!r:.40}.", key=key)
         return int(version)
-
-    def _version(self, blob: Any) -> ObjectVersion:
-        key, current = blob.name.removeprefix(self._prefix), blob.time_deleted is None
-        return ObjectVersion(
-            key, str(blob.generation), blob.size, blob.time_created, current, deleted=False, e_tag=blob.md5_hash
-        )
-
-    def _send(self, action: str, key: str, send: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        try:
-            return send(*arguments, **options)
-        except VersionedStoreError:
-            # From the parts that are sent.
-            raise
-        except Exception as error:
-            request = Request(action, self._location, key and self._prefix + key)
-            raise error_for(_answer_of(error), request) from error
 
 
 class _Stream:
@@ -243,13 +211,7 @@ def _client(location: str) -> Any:
             f"No credentials for {location} can be used: {error} Set GOOGLE_APPLICATION_CREDENTIALS, or log in "
             "(gcloud auth application-default login)."
         ) from error
-    for scheme in ("https://", "http://"):
-        # As many connections as threads send at once; the default is ten.
-        client._http.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))  # noqa: SLF001 - there is no setting for it
+    session = client._http  # noqa: SLF001 - there is no setting for its connections
+    if not session.is_mtls:
+        session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
     return client
-
-
-def _answer_of(error: Exception) -> Answer:
-    if type(error).__name__ == "RefreshError":
-        return Answer(401)
-    return answer_of(error)

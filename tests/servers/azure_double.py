@@ -226,7 +226,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(400, "InvalidMetadata")
         headers = {named: self.headers[name] for name, named in _NAMED.items() if name in self.headers}
         if part == "blocklist":
-            data = b"".join(blob.blocks[str(item.text)] for item in Xml.fromstring(self.body))
+            named = [str(item.text) for item in Xml.fromstring(self.body)]
+            if not blob.blocks.keys() >= set(named):
+                raise RefusedError(400, "InvalidBlockList")
+            data = b"".join(blob.blocks[name] for name in named)
             return self._written(data, headers, metadata)
         if "x-ms-copy-source" in self.headers:
             return self._copy(metadata)
@@ -278,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
             for one in shown:
                 items[f"{name}\0{one.id}"] = self._item(name, one, current=one is blob.current)
         after, most = unquote(self.query.get("marker", "")), int(self.query.get("maxresults", 5000))
-        page = [key for key in items if key > after][:most]
+        page = sorted(key for key in items if key > after)[:most]
         more = page[-1] if page and [key for key in items if key > page[-1]] else ""
         listed = "".join(items[key] for key in page)
         marker = quote(more)

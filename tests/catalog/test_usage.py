@@ -22,6 +22,7 @@ from mlflow_versioned_store.errors import Damaged, ObjectMissing
 from mlflow_versioned_store.history.records import Draft, DraftEntry
 from mlflow_versioned_store.store import Store
 from mlflow_versioned_store.testing.clients import client, new_store
+from tests.content.making import lend
 from tests.engine.uploads import noise, table
 
 CONTEXT = Context()
@@ -107,6 +108,17 @@ def upload(store: Store, data: bytes, root: str = RUNS[0], path: str = "a") -> N
 def record(store: Store, operation: str, entry: DraftEntry, root: str = RUNS[0]) -> None:
     """Commit one entry as another writer might."""
     store.root(root)._log.append([Draft("c" * 32, operation, (entry,))])  # type: ignore[arg-type]
+
+
+def test_what_is_borrowed_from_adopted_objects_is_none_of_what_is_stored(store: Store) -> None:
+    """A version that borrows its bytes takes a frame without bytes for each chunk, its changed chunks a delta."""
+    data = noise(3, 1_000_000)
+    lend(store.root(RUNS[0]).domain, f"{RUNS[0]}/big", data)
+    upload(store, data, RUNS[1])
+    upload(store, data[:500_000] + b"new" + data[500_000:], RUNS[1])
+    whole = measure(client(store.backend))
+    assert (whole.versions, whole.logged) == (2, 2_000_003)
+    assert 0 < whole.stored < 5000
 
 
 def test_a_deleted_version_counts_and_an_expired_one_does_not(store: Store) -> None:

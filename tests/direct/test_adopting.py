@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client
 from tests.content.making import MIB, noise
+from tests.servers.minio import KMS_KEY
 from tests.servers.s3 import S3Server
 
 RUN, OTHER = f"1/{'a' * 32}/artifacts", f"1/{'b' * 32}/artifacts"
@@ -271,6 +273,21 @@ def test_only_what_is_at_its_own_place_lends(site: Site, minio: S3Server, monkey
         assert found.versions == 1
     assert data_size(store) == 0
     assert site.store().root(RUN).versions("big")[0].sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_nothing_lends_to_uploads_under_a_key_of_their_own(
+    minio_kms: S3Server, s3_env: Callable[[S3Server], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows under which key an adopted object lies, or whether its readers may use that."""
+    s3_env(minio_kms)
+    site, data = Site(minio_kms), noise("key", 2 * MIB)
+    site.put(f"{RUN}/big", data)
+    key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY}
+    monkeypatch.setenv("MLFLOW_S3_UPLOAD_EXTRA_ARGS", json.dumps(key))
+    site.adopt(hashed=True)
+    assert data_size(site.store()) == 0
+    site.store().root(OTHER).upload([Item("f", data)], context=CONTEXT)
+    assert site.reads(OTHER) == {"f": [data]}
 
 
 def test_what_was_hashed_is_committed_now_and_then(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

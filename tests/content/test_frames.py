@@ -47,6 +47,21 @@ def test_a_frame_comes_back(data: bytes, base: bytes | None) -> None:
     assert header.chain == (0 if base is None else 7)
 
 
+def test_a_borrowed_chunk_is_what_lies_in_another_object() -> None:
+    """Its frame has none of its bytes, and takes no others than those with its digest."""
+    encoded = frames.encode_header(3, len(BASE), 8, tail_fingerprint(BASE), BLAKE3(BASE)) + (1 << 40).to_bytes(
+        8, "little"
+    )
+    header, chunk, end = frames.decode(encoded + b"behind", 0, BLAKE3, BASE)
+    assert (bytes(chunk), header.base, end) == (BASE, None, 61)
+    for base in (None, b"", BASE[1:], BASE + b"x", BASE[::-1]):
+        with pytest.raises(Damaged):
+            frames.decode(encoded, 0, BLAKE3, base)
+    for size in range(len(encoded)):
+        with pytest.raises(Damaged):
+            frames.decode(encoded[:size], 0, BLAKE3, BASE)
+
+
 @pytest.mark.parametrize("encoded", [PLAIN, RAW, DELTA], ids=["zstd", "raw", "delta"])
 def test_every_truncation_is_an_error(encoded: bytes) -> None:
     """A frame of which any part is missing gives no bytes."""

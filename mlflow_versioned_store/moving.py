@@ -69,7 +69,8 @@ def take(root: ArtifactRoot, taken: Sequence[Taken], *, operation: Operation, co
     unusable = _unusable(domain, {holder for file in files for holder in file.needs()})
     again = []
     for file in files:
-        abroad = file.taken.source.name != root.name and any(pack.domain != domain.name for pack in file.packs())
+        domains = {holder.domain for holder in file.needs() if isinstance(holder, PackName)}
+        abroad = file.taken.source.name != root.name and not domains <= {domain.name}
         if abroad or not unusable.isdisjoint(file.needs()) or not change.has_room_for(file):
             again.append(file.taken)
         else:

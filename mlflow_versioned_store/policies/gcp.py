@@ -21,6 +21,8 @@ _PERMISSIONS: dict[Action, list[str]] = {
 def bindings(role: Role, granted: list[Grant], bucket: str, prefix: str) -> dict[str, Any]:
     """Return custom roles, and the conditions under which they are bound to a member.
 
+    Nobody may update objects, so native ones get no tags: on this provider those would be metadata.
+
     Args:
         role: Whose.
         granted: What it may do.
@@ -39,6 +41,11 @@ def bindings(role: Role, granted: list[Grant], bucket: str, prefix: str) -> dict
                 "condition": {"title": f"{role}-{grant.action}", "expression": expression},
             }
         )
+    if any(grant.action == "write" for grant in granted):
+        # Whether what is overwritten is kept is asked of the bucket, to which no condition on objects applies.
+        name = f"versionedStore{role.capitalize()}Bucket"
+        roles.append({"name": name, "includedPermissions": ["storage.buckets.get"], "stage": "GA"})
+        bound.append({"role": f"projects/PROJECT/roles/{name}", "members": ["MEMBER"]})
     return {"roles": roles, "bindings": bound}
 
 

@@ -157,5 +157,8 @@ def test_google_creates_without_deleting() -> None:
     bound = gcp.bindings("writer", grants("writer", WHOLE, native=False), "bucket", "mlflow")
     permissions = {permission for role in bound["roles"] for permission in role["includedPermissions"]}
     assert permissions == {"storage.objects.list", "storage.objects.get", "storage.objects.create"}
+    native = gcp.bindings("writer", grants("writer", WHOLE, native=True), "bucket", "mlflow")
+    assert native["roles"][-1]["includedPermissions"] == ["storage.buckets.get"]
+    assert "condition" not in native["bindings"][-1]
     (create,) = [one["condition"]["expression"] for one in bound["bindings"] if one["role"].endswith("Create")]
     assert re.search(r'startsWith\("projects/_/buckets/bucket/objects/mlflow/_mvs/log/"\)', create)

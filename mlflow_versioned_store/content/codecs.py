@@ -6,6 +6,7 @@ A borrowed chunk is a range of another object. Its frame only says where it begi
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import zstandard
@@ -89,6 +90,24 @@ def decompress(codec: int, data: Buffer, raw_bytes: int, base: Buffer | None = N
     return _decompress_zstd(data, raw_bytes, base if codec == DELTA else None)
 
 
+def decompress_chain(frames: Sequence[Buffer], raw_bytes: Sequence[int]) -> bytes:
+    """Return what the last of some zstd frames holds, each of which has as its dictionary what the one before it holds.
+
+    Args:
+        frames: The frames.
+        raw_bytes: How many bytes each holds, which is within the format's limit.
+
+    Raises:
+        Damaged: The bytes are not what their header says, or a limit of the format is exceeded.
+    """
+    try:
+        for frame, size in zip(frames, raw_bytes, strict=True):
+            _check_parameters(frame, size)
+        return _plain_decompressor().decompress_content_dict_chain([bytes(frame) for frame in frames])
+    except zstandard.ZstdError as error:
+        raise Damaged(f"Frames cannot be decompressed: {error}.") from error
+
+
 def decompress_table(data: Buffer, largest: int) -> bytes:
     """Return what a zstd frame holds that states its own length, such as a directory or an index.
 
@@ -106,13 +125,17 @@ def decompress_table(data: Buffer, largest: int) -> bytes:
 
 def _decompress_zstd(data: Buffer, raw_bytes: int, base: Buffer | None) -> bytes:
     try:
-        parameters = zstandard.get_frame_parameters(data)
-        if parameters.content_size != raw_bytes or parameters.window_size > WINDOW_BYTES_MAX:
-            raise Damaged(f"A frame claims {parameters.content_size} bytes where its header says {raw_bytes}.")
+        _check_parameters(data, raw_bytes)
         decompressor = _plain_decompressor() if base is None else _decompressor_with(base)
         return decompressor.decompress(data, max_output_size=raw_bytes, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Damaged(f"A frame cannot be decompressed: {error}.") from error
+
+
+def _check_parameters(data: Buffer, raw_bytes: int) -> None:
+    parameters = zstandard.get_frame_parameters(data)
+    if parameters.content_size != raw_bytes or parameters.window_size > WINDOW_BYTES_MAX:
+        raise Damaged(f"A frame claims {parameters.content_size} bytes where its header says {raw_bytes}.")
 
 
 def _plain_decompressor() -> zstandard.ZstdDecompressor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import cache, frames
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.lenders import Lender
-from mlflow_versioned_store.content.packs import FramePlace, Holder
+from mlflow_versioned_store.content.packs import FramePlace, Holder, PackName
 from mlflow_versioned_store.content.workers import fetching
 from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
 
@@ -117,12 +118,15 @@ def decode_chain(fetched: Fetched, places: Sequence[FramePlace], digest: Digest)
     Raises:
         Damaged: A frame fails its check, or leans on another chunk than the one at its base's place.
     """
-    try:
-        # The digest of the last chunk covers all that it was made from.
+    # The digest of the last chunk covers all that it was made from.
+    with contextlib.suppress(Damaged):
+        if isinstance(places[-1].pack, PackName):
+            decoded = frames.decode_chain([fetched.frame(place) for place in reversed(places)], digest)
+            if decoded is not None:
+                return decoded[0], memoryview(decoded[1])
         return _decode_chain(fetched, places, digest, bases=None)
-    except Damaged:
-        # Which frame is hurt shows when each is checked.
-        return _decode_chain(fetched, places, digest, bases=digest)
+    # Which frame is hurt shows when each is checked.
+    return _decode_chain(fetched, places, digest, bases=digest)
 
 
 def _decode_chain(

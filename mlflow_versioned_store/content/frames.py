@@ -12,10 +12,12 @@ top of another chain; frame n is encoded against the one numbered n & (n − 1),
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
-from mlflow_versioned_store.content.codecs import BORROWED, DELTA, RAW_BYTES_MAX, ZSTD, decompress
+from mlflow_versioned_store.content.codecs import BORROWED, DELTA, RAW_BYTES_MAX, ZSTD, decompress, decompress_chain
 from mlflow_versioned_store.content.digests import DIGEST_BYTES, Digest
 from mlflow_versioned_store.errors import Damaged
 
@@ -108,6 +110,24 @@ def decode(data: Buffer, at: int, digest: Digest | None, base: Buffer | None = N
     return header, chunk, end
 
 
+def decode_chain(chain: Sequence[Buffer], digest: Digest) -> tuple[Header, Buffer] | None:
+    """Return header and checked chunk of the last of some frames, each of which is the base of the next.
+
+    They are decompressed in one go, which takes a fraction of the time. None where that cannot be, or where something
+    does not fit: decoded one by one they say what.
+
+    Raises:
+        Damaged: A frame is cut short or cannot be decompressed.
+    """
+    headers = [decode_header(frame) for frame in chain]
+    leans = all(after.codec == DELTA and after.base == before.digest for before, after in pairwise(headers))
+    if headers[0].codec != ZSTD or not leans:
+        return None
+    payloads = [memoryview(frame)[header.size :][: header.stored] for frame, header in zip(chain, headers, strict=True)]
+    chunk = decompress_chain(payloads, [header.raw for header in headers])
+    return (headers[-1], chunk) if digest(chunk) == headers[-1].digest else None
+
+
 __all__ = [
     "CHAIN_STEPS_MAX",
     "DELTA",
@@ -116,6 +136,7 @@ __all__ = [
     "ZSTD",
     "Header",
     "decode",
+    "decode_chain",
     "decode_header",
     "encode_header",
     "header_bytes",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
@@ -128,7 +129,26 @@ class Directory:
     offsets: list[int]
     raws: list[int]
     codecs: bytes
-    bases: dict[int, FramePlace]
+    bases: Mapping[int, FramePlace]
+
+
+class _Bases(Mapping[int, FramePlace]):
+    """Where bases are, by the position of what leans on them; put together when asked for, as most never are."""
+
+    def __init__(self, leaning: Sequence[int], holders: Sequence[Holder], columns: Sequence[Sequence[int]]):
+        self._rows = dict(zip(leaning, range(len(leaning)), strict=True))
+        self._holders = holders
+        self._numbers, self._offsets, self._sizes = columns
+
+    def __getitem__(self, at: int) -> FramePlace:
+        row = self._rows[at]
+        return FramePlace(self._holders[self._numbers[row]], self._offsets[row], self._sizes[row])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class DirectoryBuilder:
@@ -213,7 +233,7 @@ def _decode_columns(name: PackName, encoded: bytes) -> Directory:
     frames = len(sizes)
     if len(raws) != frames or len(codecs) != frames:
         raise ValueError("its columns differ in length")
-    if any(size <= 0 for size in sizes) or not all(0 <= raw <= RAW_BYTES_MAX for raw in raws):
+    if min(sizes, default=1) <= 0 or min(raws, default=0) < 0 or max(raws, default=0) > RAW_BYTES_MAX:
         raise ValueError("it lists frames that no pack can hold")
     if max(codecs, default=0) > BORROWED:
         raise ValueError("it lists a codec that is not known")
@@ -222,17 +242,18 @@ def _decode_columns(name: PackName, encoded: bytes) -> Directory:
     names = [checked_holder(pack) for pack in packs]
     if not leaning:
         return Directory(offsets, raws, codecs, {})
-    if len(bases) != 3 or not all(0 <= number < len(names) for number in bases[0]):
+    if len(bases) != 3 or min(bases[0]) < 0 or max(bases[0]) >= len(names):
         raise ValueError("a delta has no base")
-    places = [FramePlace(names[number], offset, size) for number, offset, size in zip(*bases, strict=True)]
-    for at, place in zip(leaning, places, strict=True):
-        if isinstance(place.pack, Lender) != (codecs[at] == BORROWED):
-            raise ValueError("a delta leans on no frame, or a chunk is borrowed from one")
-        if isinstance(place.pack, Lender) and not (
-            place.size == raws[at] and 0 <= place.offset <= place.pack.size - place.size
-        ):
-            raise ValueError("a chunk is borrowed from where no such bytes are")
-    return Directory(offsets, raws, codecs, dict(zip(leaning, places, strict=True)))
+    lenders = [holder if isinstance(holder, Lender) else None for holder in names]
+    # Few packs have any, and a version may lean on hundreds of packs.
+    if BORROWED in codecs or any(lenders):
+        for at, number, offset, size in zip(leaning, *bases, strict=True):
+            lender = lenders[number]
+            if (lender is not None) != (codecs[at] == BORROWED):
+                raise ValueError("a delta leans on no frame, or a chunk is borrowed from one")
+            if lender is not None and not (size == raws[at] and 0 <= offset <= lender.size - size):
+                raise ValueError("a chunk is borrowed from where no such bytes are")
+    return Directory(offsets, raws, codecs, _Bases(leaning, names, bases))
 
 
 def _check(directory: Buffer) -> bytes:

@@ -161,7 +161,7 @@ def examine(uri: str, *, write: bool = True, fix: bool = False) -> Checkup:
         found.checks.append(Check("configuration", "failed", str(error), error=error))
         return found
     before = counts_of(container)
-    found.checks.append(Check("configuration", "ok", f"{container.location}, path {path or '/'}"))
+    found.checks.append(Check("configuration", "ok", f"{container.location}, path /{path}"))
     looked = found.try_(
         "store", lambda: _store(found), _permission(kind, "read", f"{container.location}/…/{keys.MARKER}")
     )

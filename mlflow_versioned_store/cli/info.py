@@ -55,11 +55,16 @@ def _document(store: Store, settings: Settings, found: Inventory) -> dict[str, A
     }
 
 
+def _ratio(value: float) -> str:
+    # A store of a few bytes is mostly commits, which must not read as if nothing had been logged.
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
 def _print(store: Store, settings: Settings, found: Inventory) -> None:
     marker = store.marker
     defaults = asdict(type(settings)())
     changed = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value != defaults[name])
-    ratio = "" if found.savings is None else f", {found.savings:.1f} bytes logged for each"
+    ratio = "" if found.savings is None else f", {_ratio(found.savings)} bytes logged for each"
     where = found.newest_root or "the store's own root"
     facts = {
         "location": store.location,

@@ -7,7 +7,12 @@ import functools
 from mlflow_versioned_store.filesystem.base import VersionedFileSystem
 
 
-class RunsFileSystem(VersionedFileSystem):
+class _OfMlflow(VersionedFileSystem):
+    def _check_form(self, path: str) -> None:
+        """Check nothing: which names there can be, MLflow knows."""
+
+
+class RunsFileSystem(_OfMlflow):
     """The artifacts of MLflow's runs: `versioned-runs://<run id>/data/train.csv@v2`.
 
     MLflow is asked once where the artifacts of a run are.
@@ -20,7 +25,7 @@ class RunsFileSystem(VersionedFileSystem):
         return f"{_run_location(run_id)}/{inside}"
 
 
-class ModelsFileSystem(VersionedFileSystem):
+class ModelsFileSystem(_OfMlflow):
     """The artifacts of MLflow's models: `versioned-models://<name>/<version>/MLmodel`, `<name>@<alias>/…`, `m-<id>/…`.
 
     MLflow is asked every time, since aliases move.

@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.utils import isfilelike
 
+from mlflow_versioned_store.backends.opening import parse
 from mlflow_versioned_store.content.parts import Range
 from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
@@ -227,11 +228,23 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Check that there can be such a file; where there cannot, there is none."""
         if RESERVED in path.split("/"):
             raise NotFound(f"{path} is inside a store's own folder, where no artifacts are.")
+        try:
+            self._check_form(path)
+        except InvalidInput as error:
+            raise NotFound(error.message) from error
         _, inside = self._locate(path)
         try:
             clean_path(inside)
         except InvalidInput as error:
             raise NotFound(error.message) from error
+
+    def _check_form(self, path: str) -> None:
+        """Check that a path has the form of one, whatever there is.
+
+        Raises:
+            InvalidInput: It has not.
+        """
+        parse(self._uri(path.partition("?")[0]))
 
     def _all_below(self, path: str) -> dict[str, dict[str, Any]]:
         """Return all files at or below a path, with the folders that they lie in."""

@@ -52,6 +52,7 @@ def test_people_read_it_as_a_table(uri: str) -> None:
     assert "2 versions of 1 files in 1 artifact roots" in told.stdout
     assert "all as by default" in told.stdout
     assert f"in {ROOT}" in told.stdout
+    assert ", 0.0 bytes logged for each" not in told.stdout
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path) -> None:

@@ -144,6 +144,31 @@ def test_what_cannot_be_read_is_not_missing(files_store: str, monkeypatch: pytes
     assert isinstance(filesystem.cat_ranges([f"{files_store}/{ROOT}/a.txt"], 0, 1)[0], AccessDenied)
 
 
+def test_what_is_no_path_is_missing() -> None:
+    """Tools try names out, as rasterio does before it trusts a file system; writing there is refused, saying why."""
+    filesystem = fsspec.filesystem("versioned-file")
+    with pytest.raises(FileNotFoundError):
+        filesystem.size("test")
+    assert not filesystem.exists("test/a.txt")
+    with pytest.raises(InvalidInput, match="absolute path"):
+        filesystem.pipe("test/a.txt", b"1")
+
+
+def test_a_wrong_configuration_makes_nothing_missing(minio_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be looked at, because a variable is wrong, may be there."""
+    monkeypatch.setenv("MLFLOW_S3_IGNORE_TLS", "perhaps")
+    with pytest.raises(InvalidInput, match="MLFLOW_S3_IGNORE_TLS"):
+        fsspec.filesystem("versioned-s3").exists(f"{minio_store}/{ROOT}/a.txt")
+
+
+def test_percent_signs_are_characters(files_store: str) -> None:
+    """Paths are taken literally, as MLflow writes them: nothing is decoded."""
+    filesystem = fsspec.filesystem("versioned-file")
+    filesystem.pipe(f"{files_store}/{ROOT}/a%20b.txt", b"1")
+    assert filesystem.cat(f"{files_store}/{ROOT}/a%20b.txt") == b"1"
+    assert not filesystem.exists(f"{files_store}/{ROOT}/a b.txt")
+
+
 def test_options_are_refused() -> None:
     """What would be silently ignored is told: stores are configured by the environment."""
     with pytest.raises(InvalidInput, match="endpoint_url"):

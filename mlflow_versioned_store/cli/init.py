@@ -21,7 +21,7 @@ from mlflow_versioned_store.errors import InvalidInput
     "--native",
     metavar="PATTERN",
     multiple=True,
-    help="Keep the paths it matches, such as 'data/**/*.parquet', as plain objects; an S3 bucket then keeps versions.",
+    help="Keep the paths it matches, such as 'data/**/*.parquet', as plain objects; a bucket then keeps versions.",
 )
 def command(uri: str, digest: str | None, dedup_scope: str | None, native: tuple[str, ...]) -> None:
     """Make a store at URI, such as versioned-s3://bucket/prefix.

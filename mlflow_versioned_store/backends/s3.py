@@ -137,11 +137,9 @@ class _Handles:
 
         config, options = self.config, dict(client)
         url, virtual = config.address(self.bucket)
-        tls = not url.startswith("http://")
         options |= {
-            "allow_http": not tls,
-            # Without TLS there are none to check, and the system's take milliseconds to load.
-            "allow_invalid_certificates": not (tls and config.verify_tls),
+            "allow_http": url.startswith("http://"),
+            "allow_invalid_certificates": not config.verify_tls,
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS_MAX),
             "pool_max_idle_per_host": str(CONNECTIONS),
         }

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -73,19 +72,6 @@ class TestRequests:
         backend.put("a", bytes(1 << 20))
         assert len(opened) == 2
         assert len(scripted.received) == 2
-
-    @pytest.mark.usefixtures("scripted")
-    def test_certificates_are_checked_wherever_there_are_any(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only a plain HTTP endpoint, which has none, goes without."""
-        unchecked: dict[str, bool] = {}
-
-        def opened(_: str, *, config: dict[str, str], client_options: dict[str, bool], **_more: object) -> None:
-            unchecked[config["endpoint"]] = client_options["allow_invalid_certificates"]
-
-        monkeypatch.setattr("obstore.store.S3Store", opened)
-        for endpoint in ("http://127.0.0.1:1", "https://127.0.0.1:1", None):
-            s3._Handles("some-bucket", replace(resolve(), endpoint=endpoint)).open()
-        assert list(unchecked.values()) == [True, False, False]
 
     def test_bytes_carry_a_checksum_and_are_not_hashed_twice(self, scripted: Scripted) -> None:
         """The body is checked by CRC64NVME, which is cheap, and not hashed again for the signature."""

@@ -14,7 +14,7 @@ from mlflow_versioned_store.errors import Unsupported
 class Hasher(Protocol):
     """An incremental hash."""
 
-    def update(self, data: bytes, /) -> object:
+    def update(self, data: bytes | bytearray | memoryview, /) -> object:
         """Take in more bytes."""
 
     def digest(self) -> bytes:

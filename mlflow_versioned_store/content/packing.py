@@ -12,8 +12,10 @@ from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.packs import DirectoryBuilder, PackName, PackRef
 from mlflow_versioned_store.content.workers import LANE_BYTES, give_back_freed_memory, memory, sending
+from mlflow_versioned_store.digests import hasher_named
 
 PACK_BYTES = 16 << 20
+_PIECE_BYTES_MIN = 8 << 10
 
 
 class Encoded(msgspec.Struct, eq=False, gc=False):
@@ -93,10 +95,16 @@ class PackWriter:
                 sent.result()
 
     def _send(self, ref: PackRef, pieces: list[Buffer], size: int, tail: int) -> None:
-        data = b"".join(pieces)
+        # Large pieces are sent from where they are: a copy of each pack under way costs as much memory again, and more
+        # for what freed copies leave in the heap. Many small ones are sent faster as one.
+        if size < _PIECE_BYTES_MIN * len(pieces):
+            pieces[:] = [b"".join(pieces)]
+        digest = hasher_named(self._domain.digest_name)()
+        for piece in pieces:
+            digest.update(piece)
+        name = PackName(self._domain.name, digest.hexdigest(), size, tail)
+        ref.s3_version_id = self._domain.backend.put_named(name.key, pieces).s3_version_id
         pieces.clear()
-        name = PackName(self._domain.name, self._domain.digest(data).hex(), size, tail)
-        ref.s3_version_id = self._domain.backend.put_named(name.key, data).s3_version_id
         ref.name = name
 
 

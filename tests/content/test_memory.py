@@ -20,7 +20,7 @@ ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 PRELUDE = """
 import os, threading, time
 from datetime import UTC, datetime
-from mlflow_versioned_store.backends.contract import Fetched, ObjectInfo
+from mlflow_versioned_store.backends.contract import Fetched, ObjectInfo, size_of
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.upload import upload
@@ -53,8 +53,8 @@ class Slow(WrapperBackend):
         if "/packs/" not in key:
             return super().put(key, data, create=create)
         time.sleep(0.1)
-        self.sizes[key] = len(data)
-        return ObjectInfo(key, len(data), datetime.now(UTC))
+        self.sizes[key] = size_of(data)
+        return ObjectInfo(key, size_of(data), datetime.now(UTC))
 
 class Random:
     def __init__(self, left):

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import struct
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.digests import Hasher
@@ -92,8 +92,10 @@ class _OpenSslSha256(Sha256):
         view = memoryview(data).cast("B")
         if not view:
             return
-        # The address of bytes that cannot be written to is not told, but for those of a `bytes`.
-        passed = bytes(view) if view.readonly else ctypes.byref(ctypes.c_char.from_buffer(view))
+        passed: Any = data
+        if not isinstance(data, bytes):
+            # The address of what cannot be written to is not told, but for that of a `bytes`.
+            passed = bytes(view) if view.readonly else ctypes.byref(ctypes.c_char.from_buffer(view))
         self._library.SHA256_Update(ctypes.byref(self._context), passed, len(view))
 
     def digest(self) -> bytes:

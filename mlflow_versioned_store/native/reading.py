@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -12,14 +13,15 @@ from types import TracebackType
 from typing import BinaryIO, Self, overload
 
 from mlflow_versioned_store.backends.s3_versions import PARTS_MAX
-from mlflow_versioned_store.content.blocks import Stream
+from mlflow_versioned_store.content.blocks import Stream, blocks_of_file, blocks_of_stream
+from mlflow_versioned_store.content.hashing import Hashing
 from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.digests import Hasher
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 BLOCK_BYTES = 8 << 20
-_HASHED_BYTES = 1 << 20
+_NOTHING = memoryview(b"")
 # Of a stream nobody knows how long it will be: this allows 160 GB.
 _STREAM_BLOCK_BYTES = 16 << 20
 
@@ -84,8 +86,15 @@ class Content:
     def hashed(self, hasher: Hasher) -> str:
         """Return a digest of a file or of bytes, having read all of it."""
         self.seek(0)
-        while block := self._read(_HASHED_BYTES):
-            hasher.update(block)
+        blocks = (
+            blocks_of_file(self._file.fileno()) if isinstance(self._file, io.FileIO) else blocks_of_stream(self._file)
+        )
+        with self._failing(), contextlib.closing(blocks):
+            final = False
+            while not final:
+                block, final = blocks.next(_NOTHING)
+                hasher.update(block)
+                self._note_progress(len(block))
         self.check()
         return hasher.hexdigest()
 
@@ -101,10 +110,10 @@ class Content:
         if self.size is not None:
             self.seek(0)
             beginning = b""
-        sha256, digest, length = hashlib.sha256(), self._hasher(), 0
+        sha256, digest, length = Hashing(), self._hasher(), 0
         while block := beginning + self._read(self.block_bytes - len(beginning)):
             beginning = b""
-            sha256.update(block)
+            sha256.add(block, ())
             digest.update(block)
             length += len(block)
             # One that grows as fast as it is read would never end.
@@ -132,16 +141,21 @@ class Content:
 
     def _read(self, size: int) -> bytes:
         pieces, left = [], size
-        try:
+        with self._failing():
             while left and (data := self._file.read(left)):
                 pieces.append(data)
                 left -= len(data)
+        self._note_progress(size - left)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             if self._begun is None:
                 raise
             raise LocalStorageFailed(f"{self._name} cannot be read: {error.strerror}.", key=self._name) from error
-        self._note_progress(size - left)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _note_progress(self, size: int) -> None:
         at = self._file.tell() if self.size is not None and isinstance(self._file, io.IOBase) else self._counted + size

@@ -205,14 +205,14 @@ class NativeUploader:
                     return here
             elif content.hashed(hashlib.sha256()) == current.sha256:
                 return here
-        elsewhere = self._elsewhere(content, beginning)
+        hint = self._hint(content.size, beginning)
+        elsewhere = self._elsewhere(content.size, hint)
         if elsewhere is not None and content.hashed(self._hasher()) == elsewhere.native.digest:
             native = self._objects.copy(elsewhere.native, target, elsewhere.size)
             if native is not None:
                 return Made(elsewhere.size, elsewhere.sha256, native)
         native = self._objects.write(target, content, beginning)
-        hint = self._hint(content.length, beginning) if self._is_hinted else ""
-        return Made(content.length, content.sha256, native, hint)
+        return Made(content.length, content.sha256, native, hint or self._hint(content.length, beginning))
 
     def _current(self, version: Version) -> Made | None:
         """Return a current version as if it were made again; None where it is not native."""
@@ -220,19 +220,21 @@ class NativeUploader:
         location = decode_location(located.at, version.size)
         return Made(version.size, version.sha256, location, old=True) if isinstance(location, Native) else None
 
-    def _hint(self, size: int, beginning: bytes) -> str:
+    def _hint(self, size: int | None, beginning: bytes) -> str:
+        """Return the key of the hint to an object that begins so; "" where there is none, or the size is not known."""
+        if size is None or not self._is_hinted:
+            return ""
         return keys.native_hint(self._domain.name, size, hashlib.sha256(beginning[:BLOCK_BYTES]).hexdigest())
 
-    def _elsewhere(self, content: Content, beginning: bytes) -> Made | None:
-        """Return an object that is as long and begins alike, where a hint tells of one."""
-        if content.size is None or not self._is_hinted:
+    def _elsewhere(self, size: int | None, key: str) -> Made | None:
+        """Return an object that is as long and begins alike, where the hint at `key` tells of one."""
+        if size is None or not key:
             return None
-        key = self._hint(content.size, beginning)
         try:
             said = json.loads(bytes(looking_up.submit(self._backend.get, key).result(timeout=HELP_SECONDS).data))
-            location = decode_location(said["at"], content.size)
+            location = decode_location(said["at"], size)
             if isinstance(location, Native) and keys.is_digest(said["sha256"]):
-                return Made(content.size, said["sha256"], location, old=True)
+                return Made(size, said["sha256"], location, old=True)
         except NotFound:
             return None
         except (VersionedStoreError, TimeoutError, ValueError, LookupError, TypeError) as error:
@@ -284,10 +286,17 @@ class Finisher:
         return versions
 
     def _label(self, native: Native, made: Made, committed: Committed, run: str) -> None:
+        told = looking_up.submit(self._tell, native, made)
         tags = {"store": self._store_id, "sha256": made.sha256, "run": run, "version": f"v{committed.version}"}
         named = {f"mvs-{name}": value for name, value in tags.items() if value}
-        self._versions().tag(native.key, native.s3_version_id or "", named)
+        try:
+            self._versions().tag(native.key, native.s3_version_id or "", named)
+        finally:
+            told.result()
+
+    def _tell(self, native: Native, made: Made) -> None:
+        """Make a version findable for others."""
         if made.hint:
-            told = {"sha256": made.sha256, "at": encode_location(native)}
+            said = {"sha256": made.sha256, "at": encode_location(native)}
             with contextlib.suppress(Conflict):
-                self._backend.put(made.hint, json.dumps(told).encode(), create=True)
+                self._backend.put(made.hint, json.dumps(said).encode(), create=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mimetypes
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mlflow_versioned_store.backends import s3_config
@@ -19,6 +18,7 @@ from mlflow_versioned_store.backends.boto3_objects import answer_of, s3_client
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
 from mlflow_versioned_store.content.locations import Native
 from mlflow_versioned_store.errors import InvalidInput, LocalStorageFailed, NotFound, Unavailable
+from mlflow_versioned_store.http_headers import attachment, media_type
 from mlflow_versioned_store.keys import RESERVED
 from mlflow_versioned_store.roots import clean_path, joined
 
@@ -175,11 +175,9 @@ class S3Destination(Destination):
             self._send("delete", keys[at], self._client.delete_objects, Delete=wanted)
 
     def _labels(self, key: str, sha256: str) -> dict[str, Any]:
-        media_type, encoding = mimetypes.guess_type(key)
-        name = quote(key.rpartition("/")[2], safe="")
         return {
-            "ContentType": media_type if media_type and encoding is None else "application/octet-stream",
-            "ContentDisposition": f"attachment; filename*=UTF-8''{name}",
+            "ContentType": media_type(key),
+            "ContentDisposition": attachment(key.rpartition("/")[2]),
             **self._upload.boto3_write(),
             "Metadata": self._upload.metadata | {"sha256": sha256},
         }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot
 from mlflow_versioned_store.backends import s3_config
@@ -16,6 +14,7 @@ from mlflow_versioned_store.direct.materializing import manifest_of
 from mlflow_versioned_store.errors import InvalidInput, Unsupported
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.http_headers import attachment, media_type
 from mlflow_versioned_store.references import open_reference
 from mlflow_versioned_store.roots import clean_path, joined
 
@@ -84,12 +83,11 @@ def _signed(uri: str, s3_version_id: str | None, version: Version, seconds: int)
         raise Unsupported(f"{uri} is not in an S3 bucket; only these give links.")
     bucket, _, key = place.partition("/")
     name = version.path.rpartition("/")[2]
-    media_type, encoding = mimetypes.guess_type(name)
     parameters: dict[str, Any] = {
         "Bucket": bucket,
         "Key": key,
-        "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-        "ResponseContentType": media_type if media_type and encoding is None else "application/octet-stream",
+        "ResponseContentDisposition": attachment(name),
+        "ResponseContentType": media_type(name),
     }
     if s3_version_id is not None:
         parameters["VersionId"] = s3_version_id

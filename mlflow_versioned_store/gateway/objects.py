@@ -14,8 +14,8 @@ from typing import NamedTuple
 from mlflow_versioned_store.gateway.bucket import version_id
 from mlflow_versioned_store.gateway.failures import S3Error, invalid
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.http_headers import byte_range, is_byte_range
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _NUMBER_DIGITS_MAX = 18
 _PARTS_MAX = 10_000
 _CHECKSUM_BYTES_MAX = 64 << 20
@@ -128,14 +128,9 @@ def span(version: Version, text: str | None, part: str | None = None) -> Span:
     """
     if part is not None:
         return _part(version, text, part)
-    whole = Span(0, version.size, is_range=False)
-    match = _RANGE.fullmatch(text or "")
-    if match is None or match[1] == match[2] == "" or max(map(len, match.groups())) > _NUMBER_DIGITS_MAX:
-        return whole
-    if not match[1]:
-        start, stop = max(0, version.size - int(match[2])), version.size
-    else:
-        start, stop = int(match[1]), min(version.size, int(match[2]) + 1 if match[2] else version.size)
+    if text is None or not is_byte_range(text):
+        return Span(0, version.size, is_range=False)
+    start, stop = byte_range(text, version.size)
     if start >= stop:
         raise S3Error(
             416, "InvalidRange", "The requested range is not satisfiable", {"Content-Range": f"bytes */{version.size}"}

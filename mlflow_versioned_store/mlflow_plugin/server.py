@@ -10,13 +10,12 @@ import json
 import mimetypes
 import os
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
 
+from mlflow_versioned_store.http_headers import attachment, byte_range, is_byte_range
 from mlflow_versioned_store.mlflow_plugin.repository import VersionedArtifactRepository
 from mlflow_versioned_store.version_file import VersionFile
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _PATHS = ("/api/2.0/mlflow-artifacts/artifacts/{path:path}", "/ajax-api/2.0/mlflow-artifacts/artifacts/{path:path}")
-# Several ranges, and what is no range of bytes, may be answered with the whole file (RFC 9110, 14.2), by MLflow.
-_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
 _PIECE_BYTES = 1 << 20
 # Where MLflow has routes of its own for artifacts, since 3.15.
 _ROUTER = "mlflow.server.artifact_router"
@@ -57,13 +54,9 @@ def _routes() -> list[Any]:
 
         def matches(self, scope: Any) -> Any:
             match, child = super().matches(scope)
-            if (
-                match is Match.FULL
-                and scope["method"] == "GET"
-                and _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
-            ):
-                return match, child
-            return Match.NONE, {}
+            wanted = Headers(scope=scope).get("range", "")
+            takes = match is Match.FULL and scope["method"] == "GET" and is_byte_range(wanted)
+            return (match, child) if takes else (Match.NONE, {})
 
     return [RangeRoute(path, _answer, methods=["GET"]) for path in _PATHS]
 
@@ -84,7 +77,7 @@ def _answer(request: Request) -> Response:
     headers = _headers(file, posixpath.basename(path))
     if request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
         return StreamingResponse(_pieces(file, 0, file.size), 200, headers | {"Content-Length": str(file.size)})
-    start, stop = _span(request.headers["range"], file.size)
+    start, stop = byte_range(request.headers["range"], file.size)
     if start >= stop:
         return JSONResponse({"detail": "No such bytes."}, 416, {"Content-Range": f"bytes */{file.size}"})
     headers |= {"Content-Range": f"bytes {start}-{stop - 1}/{file.size}", "Content-Length": str(stop - start)}
@@ -96,21 +89,11 @@ def _headers(file: VersionFile, name: str) -> dict[str, str]:
     identity = version.sha256 or f"{version.commit}-{version.change}-{version.entry}"
     return {
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Disposition": attachment(name),
         "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",
         "ETag": f'"{identity}"',
         "X-Content-Type-Options": "nosniff",
     }
-
-
-def _span(text: str, size: int) -> tuple[int, int]:
-    """Return the bytes [start, stop) that a range means; stop is not behind start where there are none."""
-    found = _RANGE.fullmatch(text)
-    assert found is not None, "the route took it for a range"
-    first, last, suffix = found.groups()
-    if suffix is not None:
-        return max(0, size - int(suffix)), size if int(suffix) else 0
-    return int(first), min(size, int(last) + 1) if last else size
 
 
 def _pieces(file: VersionFile, start: int, stop: int) -> Iterator[bytes]:

@@ -6,12 +6,10 @@ data/train.parquet@@<change id>/train.parquet           elsewhere: one key for e
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
-from urllib.parse import quote
 
 from mlflow_versioned_store.backends.contract import Backend, check_key
 from mlflow_versioned_store.backends.object_versions import Labels, ObjectVersions
@@ -19,6 +17,7 @@ from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.content.locations import Native
 from mlflow_versioned_store.content.workers import looking_up, memory, sending
 from mlflow_versioned_store.errors import InvalidInput, NotFound
+from mlflow_versioned_store.http_headers import attachment, media_type
 from mlflow_versioned_store.native.reading import Blocks, Content, spooled
 from mlflow_versioned_store.roots import joined
 
@@ -115,14 +114,9 @@ class VersionedObjects(NativeObjects):
     def labels(self, target: Target, more: Mapping[str, str] | None = None) -> Labels:
         """Return what goes with the object of a version; `more` is more metadata."""
         name = target.path.rpartition("/")[2]
-        media_type, encoding = mimetypes.guess_type(name)
-        return Labels(
-            # Who unpacks what they get has other bytes than were logged.
-            (media_type if encoding is None else None) or "application/octet-stream",
-            # A browser must never run what was logged, on the page of whoever linked to it.
-            f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            {STORE: self._store_id, CHANGE: target.change} | dict(more or {}),
-        )
+        metadata = {STORE: self._store_id, CHANGE: target.change} | dict(more or {})
+        # A browser must never run what was logged, on the page of whoever linked to it.
+        return Labels(media_type(name), attachment(name), metadata)
 
 
 class NamedObjects(NativeObjects):

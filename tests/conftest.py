@@ -39,6 +39,13 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 Server = TypeVar("Server", bound="Stoppable")
 
 
+class StorageServer(Protocol):
+    """A server that keeps objects."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that send clients there."""
+
+
 class Stoppable(Protocol):
     """A server that a fixture stops."""
 
@@ -215,14 +222,20 @@ def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toxiproxy]:
 
 
 @pytest.fixture
-def s3_env(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], None]:
-    """Send this test's boto3 and MLflow to a server: `s3_env(minio)`."""
+def use_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[StorageServer], None]:
+    """Send this test's clients and MLflow to a server: `use_server(azurite)`."""
 
-    def use(server: S3Server) -> None:
+    def use(server: StorageServer) -> None:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
 
     return use
+
+
+@pytest.fixture
+def s3_env(use_server: Callable[[StorageServer], None]) -> Callable[[S3Server], None]:
+    """Send this test's boto3 and MLflow to a server of S3: `s3_env(minio)`."""
+    return use_server
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,16 +11,16 @@ from mlflow_versioned_store.backends.azure_versions import AzureVersions
 from mlflow_versioned_store.backends.object_versions import Labels
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import Unavailable, Unsupported
+from tests.conftest import StorageServer
 from tests.servers.azure_double import AzureDouble
 
 PART = 1 << 20
 
 
 @pytest.fixture
-def container(azure_double: AzureDouble, monkeypatch: pytest.MonkeyPatch) -> str:
+def container(azure_double: AzureDouble, use_server: Callable[[StorageServer], None]) -> str:
     """A container of an account that keeps versions."""
-    for name, value in azure_double.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(azure_double)
     return azure_double.new_bucket()
 
 

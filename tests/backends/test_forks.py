@@ -13,6 +13,7 @@ from mlflow_versioned_store.backends import forks
 from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.errors import Conflict
+from tests.conftest import StorageServer
 from tests.servers.azurite import Azurite
 from tests.servers.fake_gcs import FakeGcs
 from tests.servers.s3 import S3Server
@@ -88,10 +89,9 @@ def test_azure(azurite: Azurite, monkeypatch: pytest.MonkeyPatch, forked: Forked
     assert bytes(backend.get("child").data) == b"from the parent"
 
 
-def test_gcs(fake_gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch, forked: Forked) -> None:
+def test_gcs(fake_gcs: FakeGcs, use_server: Callable[[StorageServer], None], forked: Forked) -> None:
     """On Google Cloud Storage a child makes a gcsfs of its own."""
-    for name, value in fake_gcs.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(fake_gcs)
     backend, _ = open_container(f"versioned-gs://{fake_gcs.new_bucket()}")
     backend.put("parent", b"from the parent")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from mlflow_versioned_store.backends.gcs_versions import GcsVersions, _Stream
 from mlflow_versioned_store.backends.object_versions import Labels
 from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, NotFound, Unsupported
+from tests.conftest import StorageServer
 from tests.servers.fake_gcs import FakeGcs
 
 
@@ -29,10 +32,9 @@ def test_a_piece_that_did_not_arrive_is_read_again(parts: list[bytes], size: int
 
 
 @pytest.fixture
-def bucket(versioned_gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(versioned_gcs: FakeGcs, use_server: Callable[[StorageServer], None]) -> str:
     """A bucket that keeps no generations."""
-    for name, value in versioned_gcs.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(versioned_gcs)
     return versioned_gcs.new_bucket()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from mlflow_versioned_store.backends.opening import open_container, open_s3_vers
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import InvalidInput, NotFound, SourceChanged
+from tests.conftest import StorageServer
 from tests.servers.azure_double import AzureDouble
 from tests.servers.fake_gcs import FakeGcs
 from tests.servers.minio import Minio
@@ -29,11 +30,10 @@ BODY = bytes(range(256)) * (PART // 128)
 
 
 @pytest.fixture(params=["real_minio", "versioned_gcs", "azure_double"])
-def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Server:
+def site(request: pytest.FixtureRequest, use_server: Callable[[StorageServer], None]) -> Server:
     """Each kind of server that keeps versions."""
     found: Server = request.getfixturevalue(request.param)
-    for name, value in found.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(found)
     return found
 
 
@@ -68,11 +68,12 @@ def ids(versions: ObjectVersions, key: str) -> list[str]:
 
 
 @pytest.fixture
-def forked(azure_double: AzureDouble, monkeypatch: pytest.MonkeyPatch) -> Backend:
+def forked(
+    azure_double: AzureDouble, use_server: Callable[[StorageServer], None], monkeypatch: pytest.MonkeyPatch
+) -> Backend:
     """A container of Azure as a child that was forked after obstore was used reaches it."""
     monkeypatch.setattr(forks, "_lost", True)
-    for name, value in azure_double.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(azure_double)
     return open_azure(azure_double.new_bucket(versioned=True))
 
 

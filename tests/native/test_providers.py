@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Item
 from mlflow_versioned_store.backends import object_versions as bucket_versions
 from mlflow_versioned_store.backends.object_versions import ObjectVersions
-from mlflow_versioned_store.backends.opening import open_container, open_versions
+from mlflow_versioned_store.backends.opening import open_versions
 from mlflow_versioned_store.catalog import natives
 from mlflow_versioned_store.catalog.checkup import Check, examine
 from mlflow_versioned_store.content.locations import Native
@@ -22,29 +23,20 @@ from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.native import settling, survey
 from mlflow_versioned_store.native.undeleting import Undeleted
 from mlflow_versioned_store.store import Store, create_store
-from mlflow_versioned_store.testing.clients import client
+from tests.conftest import StorageServer
+from tests.native.filling import EDITED, EXPECTED, ROOT, again, contents, fill
 from tests.servers.versioned import SCHEMES, VersionedServer
 
-ROOT, OTHER = f"1/{'a' * 32}/artifacts", f"1/{'b' * 32}/artifacts"
+OTHER = f"1/{'b' * 32}/artifacts"
 CONTEXT = Context(run_id="a" * 32, user="ada")
 LARGE = random.Random(1).randbytes(20 << 20)
-TABLE = b"".join(b"%d,%d\n" % (row, random.Random(row).getrandbits(64)) for row in range(20_000))
-EDITED = TABLE.replace(b"7,", b"8,", 40)
-EXPECTED = {
-    "packed@@v1": TABLE,
-    "packed@@v2": EDITED,
-    "data/file@@v1": TABLE[:1000],
-    "data/file@@v2": EDITED[:1000],
-    "data/deleted@@v1": b"deleted",
-}
 
 
 @pytest.fixture(params=["versioned_gcs", "azure_double"])
-def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> VersionedServer:
+def server(request: pytest.FixtureRequest, use_server: Callable[[StorageServer], None]) -> VersionedServer:
     """Each server that keeps versions in another way than S3."""
     found: VersionedServer = request.getfixturevalue(request.param)
-    for name, value in found.environment().items():
-        monkeypatch.setenv(name, value)
+    use_server(found)
     return found
 
 
@@ -64,11 +56,7 @@ def store(server: VersionedServer) -> Store:
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A store with two versions in packs, the second leaning on the first, and two native files, one deleted."""
-    root = store.root(ROOT)
-    for table in (TABLE, EDITED):
-        root.upload([Item("packed", table), Item("data/file", table[:1000])], context=CONTEXT)
-    root.upload([Item("data/deleted", b"deleted")], context=CONTEXT)
-    root.delete("data/deleted", context=CONTEXT)
+    fill(store, CONTEXT)
     return store
 
 
@@ -77,11 +65,6 @@ def without_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody may yet commit what has not been committed."""
     for module in (settling, survey):
         monkeypatch.setattr(module, "GRACE_SECONDS", -5.0)
-
-
-def again(store: Store) -> ArtifactRoot:
-    """Return the root as another process sees it."""
-    return client(*open_container(f"versioned-{store.location}")).root(ROOT)
 
 
 def bucket_of(store: Store) -> str:
@@ -97,11 +80,6 @@ def plain(server: VersionedServer, store: Store, path: str) -> bytes | None:
 def versions_of(server: VersionedServer, store: Store, path: str) -> list[str]:
     """Return the versions of a path's key, oldest first."""
     return server.versions(bucket_of(store), f"lake/{ROOT}/{path}")
-
-
-def contents(root: ArtifactRoot) -> dict[str, bytes]:
-    """Return what every version there ever was reads as."""
-    return {f"{version.path}@@v{version.number}": root.read(version) for version in root.log.state().all_versions()}
 
 
 def packs(server: VersionedServer, store: Store) -> list[str]:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlflow_versioned_store.artifact_root import ArtifactRoot, Item
-from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.artifact_root import Item
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import ObjectMissing, Unavailable, Unsupported
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.native import survey
 from mlflow_versioned_store.native.undeleting import Undeleted
 from mlflow_versioned_store.store import Store, create_store
-from mlflow_versioned_store.testing.clients import client
+from tests.native.filling import EDITED, EXPECTED, ROOT, again, contents, fill
 from tests.servers.s3 import S3Server
 
-ROOT = f"1/{'a' * 32}/artifacts"
 CONTEXT = Context()
-TABLE = b"".join(b"%d,%d\n" % (row, random.Random(row).getrandbits(64)) for row in range(20_000))
-EDITED = TABLE.replace(b"7,", b"8,", 40)
 
 
 @pytest.fixture(params=["real_minio", "versitygw"])
@@ -38,36 +33,13 @@ def store(server: S3Server) -> Store:
     """A store with two versions in packs, the second leaning on the first, and two native files, one deleted."""
     made = create_store(f"versioned-s3://{server.new_bucket(versioned=True)}/lake")
     made.keep_natively(["data/**"], CONTEXT)
-    root = made.root(ROOT)
-    for table in (TABLE, EDITED):
-        root.upload([Item("packed", table), Item("data/file", table[:1000])], context=CONTEXT)
-    root.upload([Item("data/deleted", b"deleted")], context=CONTEXT)
-    root.delete("data/deleted", context=CONTEXT)
+    fill(made, CONTEXT)
     return made
-
-
-def again(store: Store) -> ArtifactRoot:
-    """Return the root as another process sees it."""
-    return client(*open_container(f"versioned-{store.location}")).root(ROOT)
 
 
 def bucket_of(store: Store) -> str:
     """Return the store's bucket."""
     return store.location.removeprefix("s3://").partition("/")[0]
-
-
-def contents(root: ArtifactRoot) -> dict[str, bytes]:
-    """Return what every version there ever was reads as."""
-    return {f"{version.path}@@v{version.number}": root.read(version) for version in root.log.state().all_versions()}
-
-
-EXPECTED = {
-    "packed@@v1": TABLE,
-    "packed@@v2": EDITED,
-    "data/file@@v1": TABLE[:1000],
-    "data/file@@v2": EDITED[:1000],
-    "data/deleted@@v1": b"deleted",
-}
 
 
 def packs(server: S3Server, store: Store) -> list[str]:

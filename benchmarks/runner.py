@@ -14,13 +14,15 @@ from typing import Any
 
 from benchmarks.data import Data
 from benchmarks.lines import Scenario, Step
-from benchmarks.memory import Peak, descendants
+from benchmarks.memory import Peak, descendants, warm
 from benchmarks.order import Worker
 from benchmarks.traffic import Traffic, fresh_bucket, stored, traffic
 from tests.servers.minio import Minio
 from tests.servers.process import Process, free_port, listens
 from tests.servers.tracking import Tracking, TrackingServer
 
+# More than any timed step makes anew, in the store and beside it.
+_WARM_BYTES = 3 << 30
 SCHEMES = {"stock": "s3", "ours": "versioned-s3"}
 
 
@@ -108,6 +110,7 @@ class Bench:
             workers = [stack.enter_context(Worker.started(place.scratch, environment)) for _ in step.each]
             for worker, own in zip(workers, step.each, strict=True):
                 worker.prepare(place.order(step) | own)
+            warm(_WARM_BYTES)
             already = traffic(self.minio)
             peaks = place.server_peaks()
             for worker in workers:

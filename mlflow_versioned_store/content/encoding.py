@@ -19,7 +19,7 @@ from mlflow_versioned_store.content.known import deadline
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packing import Encoded
 from mlflow_versioned_store.content.packs import FramePlace
-from mlflow_versioned_store.content.scan import Chunk
+from mlflow_versioned_store.content.segments import Chunk
 from mlflow_versioned_store.content.workers import computing
 from mlflow_versioned_store.errors import Damaged, VersionedStoreError
 

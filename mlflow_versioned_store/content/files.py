@@ -39,15 +39,16 @@ class FileChunks(msgspec.Struct, eq=False, gc=False):
     def add(self, placed: Placed) -> None:
         """Note the next chunk of the file; one without a pack is inline."""
         self._add_digest(placed.digest)
-        last = self._last
-        if last is not None:
-            if placed.offset == last.offset + last.stored and _same(last.pack, placed.pack):
-                last.stored += placed.size
-                last.raw += placed.raw
-                return
-            self._before = self._before or []
-            self._before.append(last)
-        self._last = _Run(placed.pack, placed.offset, placed.size, placed.raw)
+        self._add_place(placed)
+
+    def extend(self, rows: Sequence[Placed]) -> None:
+        """Note the next chunks of the file."""
+        first, *others = [row.digest for row in rows]
+        self._add_digest(first)
+        if others:
+            self._add_digest(b"".join(others))
+        for row in rows:
+            self._add_place(row)
 
     def packs(self) -> set[PackName]:
         """Return the packs of the file, all sealed by now."""
@@ -60,6 +61,17 @@ class FileChunks(msgspec.Struct, eq=False, gc=False):
             for run in self._runs()
         )
         return Packed(extents, self._tree.hexdigest() if self._tree else None)
+
+    def _add_place(self, placed: Placed) -> None:
+        last = self._last
+        if last is not None:
+            if placed.offset == last.offset + last.stored and _same(last.pack, placed.pack):
+                last.stored += placed.size
+                last.raw += placed.raw
+                return
+            self._before = self._before or []
+            self._before.append(last)
+        self._last = _Run(placed.pack, placed.offset, placed.size, placed.raw)
 
     def _runs(self) -> Sequence[_Run]:
         return () if self._last is None else (*(self._before or ()), self._last)

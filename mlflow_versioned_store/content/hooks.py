@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.locations import IndexName
-from mlflow_versioned_store.content.scan import Segment
+from mlflow_versioned_store.content.segments import Segment
 from mlflow_versioned_store.content.workers import looking_up, sending
 
 SAMPLED_ALWAYS = 4096

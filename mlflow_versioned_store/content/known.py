@@ -18,7 +18,7 @@ from mlflow_versioned_store.content.foreseen import Cursor, next_place
 from mlflow_versioned_store.content.indexes import FileRows, Index, Placed
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import Holder
-from mlflow_versioned_store.content.scan import Segment
+from mlflow_versioned_store.content.segments import Chunk, Segment, Stretch
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import NotFound, VersionedStoreError
 
@@ -112,6 +112,16 @@ class Known:
                 return Spot(index.rows, at)
         return None
 
+    def may_lean_on(self, stretch: Stretch) -> bool:
+        """Tell whether all chunks of a stretch may be leaned on as they are, which is noted as `find` does."""
+        if self._refused:
+            return False
+        for name, index in self._indexes.items():
+            if index is stretch.index:
+                self.used[name] = None
+                return True
+        return False
+
     def place_after(self, digest: bytes, tail: int) -> Cursor | None:
         """Return the place behind the stored chunk with this digest or, if there is but one, with this tail."""
         for index in tuple(self._indexes.values()):
@@ -171,13 +181,14 @@ class Known:
     def _enough(self, segment: Segment) -> bool:
         """Tell whether at least half of the chunks are known; and note which indexes know some."""
         self._segments += 1
-        unknown = [chunk for chunk in segment.chunks if chunk.digest not in self._own]
+        unknown = [item for item in segment.items if isinstance(item, Chunk) and item.digest not in self._own]
+        followed = {id(item.index) for item in segment.items if isinstance(item, Stretch)}
         for name, index in self._indexes.items():
             left = [chunk for chunk in unknown if not index.has(chunk.digest, chunk.tail)]
-            if len(left) < len(unknown):
+            if len(left) < len(unknown) or id(index) in followed:
                 self._useful[name] = self._segments
             unknown = left
-        return len(unknown) <= (1 - _ENOUGH) * len(segment.chunks)
+        return len(unknown) <= (1 - _ENOUGH) * segment.count
 
     def _try_recent(self) -> None:
         if self._recent_tried:

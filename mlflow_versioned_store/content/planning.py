@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -19,7 +19,7 @@ from mlflow_versioned_store.content.encoding import Job
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import Known, Spot
 from mlflow_versioned_store.content.packs import Holder
-from mlflow_versioned_store.content.scan import Chunk, Segment
+from mlflow_versioned_store.content.segments import Chunk, Item, Segment, Stretch
 
 # A run of old chunks shorter than this, alone between new ones, would cost every reader a request of its own.
 _RUN_BYTES_MIN = 256 << 10
@@ -35,16 +35,19 @@ class Decision(msgspec.Struct, eq=False, gc=False):
     job: Job | None = None
 
 
+Decided: TypeAlias = Decision | Stretch
+
+
 class Plan(NamedTuple):
     """What becomes of a segment.
 
     Args:
-        decisions: One a chunk, in order.
+        decisions: In order; a stretch is leaned on as it is.
         place: The place among the stored chunks where they end.
         carried: New chunks at the end that belong before the next segment: what follows tells where they sit.
     """
 
-    decisions: list[Decision]
+    decisions: list[Decided]
     place: Spot | None
     carried: list[Chunk]
 
@@ -62,18 +65,32 @@ def plan(
         delta: Look for predecessors.
         final: No segment follows, so nothing is carried.
     """
-    found = [known.find(chunk.digest) for chunk in segment.chunks]
-    _drop_scattered(segment, found)
+    items = list(_usable_items(segment, known))
+    found = [None if isinstance(item, Stretch) else known.find(item.digest) for item in items]
+    _drop_scattered(items, found)
     planner = _Planner(known, digest, before, delta=delta)
-    for chunk, match in zip(segment.chunks, found, strict=True):
-        planner.add(chunk, match)
+    for item, match in zip(items, found, strict=True):
+        if isinstance(item, Stretch):
+            planner.lean_on(item)
+        else:
+            planner.add(item, match)
     return planner.finish(final=final)
 
 
-def leaned_on(decisions: Sequence[Decision], known: Known) -> set[Holder]:
+def jobs_of(decisions: Sequence[Decided]) -> list[Job]:
+    """Return what these decisions store, in order."""
+    return [decision.job for decision in decisions if isinstance(decision, Decision) and decision.job is not None]
+
+
+def leaned_on(decisions: Sequence[Decided], known: Known) -> set[Holder]:
     """Return what was there before that these decisions need, also as bases; not the packs that this upload writes."""
     packs: set[Holder] = set()
     for decision in decisions:
+        if isinstance(decision, Stretch):
+            # They share few packs, so each is asked for its name but once.
+            packs.update(pack.sealed() for pack in {row.pack for row in decision.rows} if pack is not None)
+            packs.update({place.pack for row in decision.rows for place in row.ancestors})
+            continue
         job = decision.job
         row = decision.placed if job is None else job.predecessor
         if row is not None and row.pack is not None and known.own_chunk(row.digest) is not row:
@@ -105,7 +122,7 @@ class _Planner:
         self._known = known
         self._digest = digest
         self._delta = delta
-        self._decisions: list[Decision] = []
+        self._decisions: list[Decided] = []
         self._new: list[Chunk] = []
         self._before = before
         self._far: Spot | None = None
@@ -126,6 +143,13 @@ class _Planner:
             self._settle(None)
         elif ending := self._sync(chunk):
             self._settle(ending)
+
+    def lean_on(self, stretch: Stretch) -> None:
+        """Take the next chunks, which are stored ones."""
+        rows = stretch.index.rows
+        self._settle(Spot(rows, stretch.start - 1))
+        self._decisions.append(stretch)
+        self._before = Spot(rows, stretch.stop - 1)
 
     def _sync(self, chunk: Chunk) -> Spot | None:
         """Return the old chunk that ends where the last new one does, if that is certain enough."""
@@ -196,16 +220,27 @@ def _between(before: Spot | None, end: Spot | None) -> Sequence[Placed]:
     return before.rows[before.at + 1 : end.at + 1]
 
 
-def _drop_scattered(segment: Segment, found: list[Spot | None]) -> None:
+def _usable_items(segment: Segment, known: Known) -> Iterator[Item]:
+    """Yield the items of a segment; a stretch that is short, or not to be leaned on as it is, chunk by chunk."""
+    for item in segment.items:
+        if isinstance(item, Chunk) or (len(item.data) >= _RUN_BYTES_MIN and known.may_lean_on(item)):
+            yield item
+        else:
+            yield from item.chunks()
+
+
+def _drop_scattered(items: Sequence[Item], found: list[Spot | None]) -> None:
     """Forget matches in short runs that lie between new chunks within the segment."""
+    is_known = [match is not None or isinstance(item, Stretch) for item, match in zip(items, found, strict=True)]
     start = 0
     while start < len(found):
         stop = start + 1
-        if found[start] is not None:
-            size = len(segment.chunks[start].data)
-            while stop < len(found) and found[stop] is not None:
-                size += len(segment.chunks[stop].data)
+        if is_known[start]:
+            size = len(items[start].data)
+            while stop < len(found) and is_known[stop]:
+                size += len(items[stop].data)
                 stop += 1
+            # A stretch alone is longer than that, so that none is in a short run.
             if start > 0 and stop < len(found) and size < _RUN_BYTES_MIN:
                 found[start:stop] = [None] * (stop - start)
         start = stop

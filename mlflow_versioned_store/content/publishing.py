@@ -13,7 +13,7 @@ from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.indexes import CHUNK_FOLLOWS, FILE_ENDS, ROWS_MISSING, FileRows, Index, Placed
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
-from mlflow_versioned_store.content.scan import Scanned
+from mlflow_versioned_store.content.segments import Scanned
 from mlflow_versioned_store.content.workers import sending
 from mlflow_versioned_store.errors import VersionedStoreError
 
@@ -40,15 +40,19 @@ class Document:
 
     def add(self, placed: Placed, source: Scanned, *, new: bool) -> None:
         """Note the next chunk, the source it is of, and whether this upload stored it."""
-        if not self._sources or self._sources[-1] is not source:
-            if self._follows:
-                self._follows[-1] = FILE_ENDS
-            self._starts.append(len(self._rows))
-            self._sources.append(source)
+        self._begin(source)
         self._rows.append(placed)
         self._new.append(new)
         self._follows.append(CHUNK_FOLLOWS)
         self.raw += placed.raw
+
+    def extend(self, rows: Sequence[Placed], source: Scanned) -> None:
+        """Note the next chunks of a source, all of which are stored already."""
+        self._begin(source)
+        self._rows.extend(rows)
+        self._new.extend(bytes(len(rows)))
+        self._follows.extend(bytes([CHUNK_FOLLOWS]) * len(rows))
+        self.raw += sum(row.raw for row in rows)
 
     def index(self, known: Known) -> Index | None:
         """Return the index worth writing: of all, or only of the new chunks and a neighbour on each side, or none."""
@@ -66,6 +70,13 @@ class Document:
             if after != at + 1 and follows[position] == CHUNK_FOLLOWS:
                 follows[position] = ROWS_MISSING
         return Index([self._rows[at] for at in kept], bytes(follows))
+
+    def _begin(self, source: Scanned) -> None:
+        if not self._sources or self._sources[-1] is not source:
+            if self._follows:
+                self._follows[-1] = FILE_ENDS
+            self._starts.append(len(self._rows))
+            self._sources.append(source)
 
     def _files(self) -> Iterator[FileRows]:
         ends = [*self._starts[1:], len(self._rows)]

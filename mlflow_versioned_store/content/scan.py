@@ -9,12 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from typing import TypeAlias
-
-import msgspec
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.blocks import BLOCK_BYTES, Blocks, Stream, blocks_of_file, blocks_of_stream
@@ -22,12 +19,14 @@ from mlflow_versioned_store.content.chunking import Chunking, Cutter
 from mlflow_versioned_store.content.digests import Digest, tail_fingerprint
 from mlflow_versioned_store.content.foreseen import Follower, Foresight
 from mlflow_versioned_store.content.hashing import FileChangedError, Hashing, PutOffHashing
-from mlflow_versioned_store.content.sha256 import State
+from mlflow_versioned_store.content.segments import Chunk, Item, Scanned, Segment, Stretch
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Stream
 
 SEGMENT_BYTES = 16 << 20
+# What is stored already gains nothing from company, and its buffers are read into again while they are warm.
+_STRETCH_BYTES = 1 << 20
 _READS_OF_A_CHANGING_FILE = 3
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -47,35 +46,6 @@ def size_up_to(sources: Iterable[Source], limit: int) -> int:
         if total >= limit:
             return limit
     return total
-
-
-# Thousands of these live at a time and none is ever part of a cycle, so the garbage collector need not visit them.
-class Scanned(msgspec.Struct, eq=False, gc=False):
-    """One source as it was read.
-
-    `size` (bytes), `sha256` (hex) and its `states` on the way are final once its last chunk was taken.
-    """
-
-    size: int = 0
-    sha256: str = ""
-    states: Sequence[State] = ()
-
-
-class Chunk(msgspec.Struct, eq=False, gc=False):
-    """A piece of a source: its bytes (a view that lives as long as the chunk) and its two names."""
-
-    source: Scanned
-    data: Buffer
-    digest: bytes
-    tail: int
-
-
-@dataclass(slots=True)
-class Segment:
-    """Chunks in order, about 16 MiB of them, possibly of many sources."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-    size: int = 0
 
 
 class Scanner:
@@ -114,16 +84,16 @@ class Scanner:
         """
         segment = Segment()
         for source in self._sources:
-            for chunk in self._chunks(source):
-                segment.chunks.append(chunk)
-                segment.size += len(chunk.data)
-                if segment.size >= SEGMENT_BYTES:
+            for item in self._items(source):
+                segment.items.append(item)
+                segment.size += len(item.data)
+                if segment.size >= SEGMENT_BYTES or (isinstance(item, Stretch) and len(item.data) >= _STRETCH_BYTES):
                     yield segment
                     segment = Segment()
-        if segment.chunks:
+        if segment.items:
             yield segment
 
-    def _chunks(self, source: Source) -> Iterable[Chunk]:
+    def _items(self, source: Source) -> Iterable[Item]:
         if isinstance(source, bytes):
             self._on_read(len(source))
             return self._in_memory(source)
@@ -131,7 +101,7 @@ class Scanner:
             return self._of_file(os.fspath(source))
         return self._of_blocks(blocks_of_stream(source), Hashing())
 
-    def _in_memory(self, data: bytes) -> Iterable[Chunk]:
+    def _in_memory(self, data: bytes) -> Iterable[Item]:
         scanned = Scanned()
         self.scanned.append(scanned)
         scanned.size = len(data)
@@ -140,20 +110,17 @@ class Scanner:
             return (self._chunk(scanned, data),) if data else ()
         return self._cut_whole(scanned, memoryview(data))
 
-    def _cut_whole(self, scanned: Scanned, data: memoryview) -> Iterator[Chunk]:
-        follower = Follower(self._foresight, self._digest, self._cutter)
-        while (chunk := self._next_chunk(scanned, data, follower, final=True)) is not None:
-            yield chunk
-            data = data[len(chunk.data) :]
+    def _cut_whole(self, scanned: Scanned, data: memoryview) -> Iterator[Item]:
+        return self._cut(data, Follower(scanned, self._foresight, self._digest, self._cutter), final=True)
 
-    def _of_file(self, path: str) -> Iterable[Chunk]:
+    def _of_file(self, path: str) -> Iterable[Item]:
         data = _read_small(path)
         if data is None:
             return self._of_large_file(path)
         self._on_read(len(data))
         return self._in_memory(data)
 
-    def _of_large_file(self, path: str) -> Iterator[Chunk]:
+    def _of_large_file(self, path: str) -> Iterator[Item]:
         for _ in range(_READS_OF_A_CHANGING_FILE):
             kept = len(self.scanned)
             try:
@@ -177,7 +144,7 @@ class Scanner:
             key=path,
         )
 
-    def _of_descriptor(self, descriptor: int, size: int, path: str) -> Iterator[Chunk]:
+    def _of_descriptor(self, descriptor: int, size: int, path: str) -> Iterator[Item]:
         blocks = blocks_of_file(descriptor)
         if self._foresight is None:
             yield from self._of_blocks(blocks, Hashing())
@@ -188,38 +155,46 @@ class Scanner:
         ):
             yield from self._of_blocks(blocks, later)
 
-    def _of_blocks(self, blocks: Blocks, hashing: Hashing) -> Iterator[Chunk]:
+    def _of_blocks(self, blocks: Blocks, hashing: Hashing) -> Iterator[Item]:
         scanned = Scanned()
         self.scanned.append(scanned)
-        follower = Follower(self._foresight, self._digest, self._cutter)
+        follower = Follower(scanned, self._foresight, self._digest, self._cutter)
         rest, final = memoryview(b""), False
         with contextlib.closing(blocks):
             while not final:
                 block, final = blocks.next(rest)
                 used = 0
-                names = []
-                while (chunk := self._next_chunk(scanned, block[used:], follower, final=final)) is not None:
-                    yield chunk
-                    names.append((chunk.digest, len(chunk.data)))
-                    used += len(chunk.data)
+                names: list[tuple[bytes, int]] = []
+                for item in self._cut(block, follower, final=final):
+                    yield item
+                    used += len(item.data)
+                    if isinstance(item, Stretch):
+                        names.extend((row.digest, row.raw) for row in item.rows)
+                    else:
+                        names.append((item.digest, len(item.data)))
                 rest = block[used:]
                 scanned.size += used
                 self._on_read(used)
                 hashing.add(block[:used], names)
         scanned.sha256, scanned.states = hashing.hexdigest(), hashing.states
 
-    def _next_chunk(self, scanned: Scanned, data: memoryview, follower: Follower, *, final: bool) -> Chunk | None:
-        if not final and follower.awaits_more_than(len(data)):
-            return None
-        if foreseen := follower.cut(data):
-            end, digest, tail = foreseen
-            return Chunk(scanned, data[:end], digest, tail)
-        cut = self._cutter.cut(data, final=final)
-        if cut is None:
-            return None
-        chunk = self._chunk(scanned, data[:cut])
-        follower.find(chunk.digest, chunk.tail)
-        return chunk
+    def _cut(self, data: memoryview, follower: Follower, *, final: bool) -> Iterator[Item]:
+        """Yield what `data` begins with, up to a chunk whose end depends on the bytes behind it."""
+        while data:
+            for item in follower.follow(data):
+                yield item
+                data = data[len(item.data) :]
+            if not final and follower.awaits_more_than(len(data)):
+                return
+            chunk = follower.cut(data)
+            if chunk is None:
+                end = self._cutter.cut(data, final=final)
+                if end is None:
+                    return
+                chunk = self._chunk(follower.source, data[:end])
+                follower.find(chunk.digest, chunk.tail)
+            yield chunk
+            data = data[len(chunk.data) :]
 
     def _chunk(self, scanned: Scanned, data: Buffer) -> Chunk:
         return Chunk(scanned, data, self._digest(data), tail_fingerprint(data))

@@ -27,9 +27,10 @@ from mlflow_versioned_store.content.known import Known, Spot
 from mlflow_versioned_store.content.locations import IndexName, content_of, encode_content, encode_location
 from mlflow_versioned_store.content.packing import Encoded, PackWriter, header_of
 from mlflow_versioned_store.content.packs import Holder, PackName
-from mlflow_versioned_store.content.planning import Decision
+from mlflow_versioned_store.content.planning import Decided, Decision
 from mlflow_versioned_store.content.publishing import Document
-from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanned, Scanner, Segment, Source, size_up_to
+from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanner, Source, size_up_to
+from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment, Stretch
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
@@ -151,7 +152,7 @@ class _Planned:
     """What becomes of `size` bytes; the chunks to store, and what they lean on, on its way."""
 
     size: int
-    decisions: list[Decision]
+    decisions: list[Decided]
     jobs: list[Job]
     bases: Bases | None
 
@@ -178,13 +179,13 @@ class _PackedUpload:
 
     def store(self, segment: Segment, *, final: bool = False) -> None:
         """Store the chunks of a segment and note where each file's went; the last few may wait for the next one."""
-        if segment.chunks:
+        if segment.items:
             self._known.learn(segment)
-        segment.chunks[:0] = self._carried
-        if not segment.chunks:
+        segment.items[:0] = self._carried
+        if not segment.items:
             return
         decisions = self._plan(segment, final=final)
-        jobs = [decision.job for decision in decisions if decision.job is not None]
+        jobs = planning.jobs_of(decisions)
         planned = _Planned(segment.size, decisions, jobs, encoding.fetch_bases(self._domain, jobs))
         # While the bases of these are on their way, the ones before are encoded.
         self._write_planned()
@@ -209,7 +210,7 @@ class _PackedUpload:
             _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside
         )
 
-    def _plan(self, segment: Segment, *, final: bool) -> list[Decision]:
+    def _plan(self, segment: Segment, *, final: bool) -> list[Decided]:
         while True:
             decisions, place, carried = planning.plan(
                 segment, self._known, self._domain.digest, self._place, delta=self._domain.delta, final=final
@@ -225,7 +226,7 @@ class _PackedUpload:
                 self._place, self._carried = place, carried
                 return decisions
             self._known.refuse(refused)
-            self._known.disown(decision.placed for decision in decisions if decision.job is not None)
+            self._known.disown(job.placed for job in planning.jobs_of(decisions))
 
     def _write_planned(self) -> None:
         """Encode and write what was planned last, if it was not written yet."""
@@ -234,7 +235,7 @@ class _PackedUpload:
             return
         encoded = encoding.encode(self._domain, planned.jobs, self._fetched(planned.bases), self._known.give_up)
         for decision in planned.decisions:
-            if decision.job is not None:
+            if isinstance(decision, Decision) and decision.job is not None:
                 self._writer.append(decision.placed, next(encoded))
             self._note(decision)
         self._size += planned.size
@@ -252,15 +253,24 @@ class _PackedUpload:
             self._known.give_up(error)
             return None
 
-    def _note(self, decision: Decision) -> None:
-        placed = decision.placed
-        file = self._files.get(decision.chunk.source)
-        if file is None:
-            file = self._files[decision.chunk.source] = FileChunks(self._domain.digest_name)
-        file.add(placed)
-        self._document.add(placed, decision.chunk.source, new=decision.job is not None)
+    def _note(self, decided: Decided) -> None:
+        if isinstance(decided, Stretch):
+            rows, source = decided.rows, decided.source
+            self._file(source).extend(rows)
+            self._document.extend(rows, source)
+            self._bases.update(dict.fromkeys(place.pack for row in rows for place in row.ancestors))
+            return
+        placed, source = decided.placed, decided.chunk.source
+        self._file(source).add(placed)
+        self._document.add(placed, source, new=decided.job is not None)
         for place in placed.ancestors:
             self._bases[place.pack] = None
+
+    def _file(self, source: Scanned) -> FileChunks:
+        file = self._files.get(source)
+        if file is None:
+            file = self._files[source] = FileChunks(self._domain.digest_name)
+        return file
 
     def _stage_is_due(self, staging: Staging) -> bool:
         long_ago = elapsed() - self._staged_at >= staging.seconds

@@ -14,7 +14,7 @@ from mlflow_versioned_store.content.encoding import Job
 from mlflow_versioned_store.content.fetch import Fetched
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.packing import Encoded, PackWriter
-from mlflow_versioned_store.content.scan import Chunk, Scanned
+from mlflow_versioned_store.content.segments import Chunk, Scanned
 from mlflow_versioned_store.errors import Damaged
 from mlflow_versioned_store.testing.faults import FaultyBackend
 from tests.content.making import BLAKE3, KIB, domain_of, edited, noise, rows, text

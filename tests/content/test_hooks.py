@@ -12,7 +12,7 @@ from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.content import hooks
 from mlflow_versioned_store.content.locations import IndexName
-from mlflow_versioned_store.content.scan import Chunk, Scanned, Segment
+from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment
 from tests.content.making import MIB, domain_of, edited, noise, rows, store, stored_bytes, text
 
 

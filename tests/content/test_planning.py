@@ -11,7 +11,8 @@ from mlflow_versioned_store.content.digests import tail_fingerprint
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.planning import Decision, align, leaned_on, plan
-from mlflow_versioned_store.content.scan import Chunk, Scanned, Scanner, Segment
+from mlflow_versioned_store.content.scan import Scanner
+from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment
 from tests.content.making import BLAKE3, MIB, content_of, domain_of, indexes_of, noise, store
 
 DATA = noise("planning", 6 * MIB)
@@ -20,7 +21,7 @@ DATA = noise("planning", 6 * MIB)
 def segment_of(data: bytes) -> Segment:
     """Return the chunks of a file."""
     scanner = Scanner([data], Chunking(), BLAKE3, lambda _: None)
-    return Segment([chunk for segment in scanner.segments() for chunk in segment.chunks], len(data))
+    return Segment([item for segment in scanner.segments() for item in segment.items], len(data))
 
 
 def known_with(data: bytes, *, dedup: bool = True) -> Known:
@@ -34,7 +35,8 @@ def known_with(data: bytes, *, dedup: bool = True) -> Known:
 
 def decisions_on(data: bytes, known: Known, *, delta: bool = True) -> list[Decision]:
     """Return what is decided on a file; its bytes are all there, in order."""
-    decisions = plan(segment_of(data), known, BLAKE3, None, delta=delta, final=True).decisions
+    decided = plan(segment_of(data), known, BLAKE3, None, delta=delta, final=True).decisions
+    decisions = [decision for decision in decided if isinstance(decision, Decision)]
     assert b"".join(decision.chunk.data for decision in decisions) == data
     for decision in decisions:
         assert decision.placed.digest == BLAKE3(decision.chunk.data)

@@ -11,7 +11,7 @@ from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import PackRef
 from mlflow_versioned_store.content.publishing import Document, publish
-from mlflow_versioned_store.content.scan import Scanned
+from mlflow_versioned_store.content.segments import Scanned
 from tests.content.making import PACK, domain_of
 
 OTHER = IndexName("all", "ee" * 32)

@@ -19,7 +19,8 @@ from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.digests import tail_fingerprint
 from mlflow_versioned_store.content.foreseen import Cursor, Foresight
 from mlflow_versioned_store.content.known import Known
-from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Chunk, Scanner, Source, size_up_to
+from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanner, Source, size_up_to
+from mlflow_versioned_store.content.segments import Chunk, Segment
 from mlflow_versioned_store.errors import LocalStorageFailed, SourceChanged
 from tests.content.making import BLAKE3, MIB, domain_of, edited, indexes_of, noise, read, rows, store, text
 
@@ -265,7 +266,7 @@ def foresight(*generations: bytes) -> Known:
     for data in generations:
         hints = indexes_of(store(domain_of(backend), data, hints=hints))  # type: ignore[arg-type]
     known = Known(domain_of(backend), hints)  # type: ignore[arg-type]
-    known.learn(scan.Segment(scanned(generations[-1])[1][:1], 1))
+    known.learn(Segment([*scanned(generations[-1])[1][:1]], 1))
     return known
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # What DuckDB holds besides its buffers comes on top: the process stays below 1 GiB.
 _MEMORY = "512MB"
 _THREADS_MAX = 4
+_INTERRUPTED = "Query interrupted"
 
 
 class Sql:
@@ -32,7 +33,8 @@ class Sql:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
-        return self._connection.execute(query).fetchall()
+        with _interruptible():
+            return self._connection.execute(query).fetchall()
 
     def row(self, query: str) -> tuple[Any, ...]:
         """Return the one row that a query finds."""
@@ -41,7 +43,23 @@ class Sql:
 
     def keep(self, name: str, query: str) -> None:
         """Keep what a query finds as a table, in the place of one of that name."""
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+        with _interruptible():
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be what it is everywhere: DuckDB notices it while a query runs, and says so in a text alone."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -290,3 +291,30 @@ def _until_stopped(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def forked() -> Callable[[Callable[[], bytes]], bytes]:
+    """Run a function in a forked child and return the bytes it returned, within 30 seconds."""
+
+    def run(work: Callable[[], bytes]) -> bytes:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(writer, work())
+            except BaseException as error:  # noqa: BLE001 - a child must never return into pytest
+                os.write(writer, repr(error).encode())
+            os._exit(0)
+        os.close(writer)
+        deadline = time.monotonic() + 30
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                pytest.fail("the forked child hangs")
+            time.sleep(0.02)
+        with os.fdopen(reader, "rb") as answer:
+            return answer.read()
+
+    return run

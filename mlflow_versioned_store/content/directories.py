@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.content import cache, fetch
 from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.lenders import Lender
@@ -30,7 +30,7 @@ class Directories:
 
     def __init__(self, backend: Backend):
         self._backend = backend
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._known: OrderedDict[PackName, Directory] = OrderedDict()
         self._frames = 0
 

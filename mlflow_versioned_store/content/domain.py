@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.digests import Digest, digest_function
 from mlflow_versioned_store.content.indexes import Index
@@ -23,7 +23,7 @@ class Recent:
     """Indexes of what this process wrote or read lately: the first guess at where a new file comes from."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._indexes: OrderedDict[IndexName, Index | None] = OrderedDict()
 
     def note(self, names: Iterable[IndexName], index: Index | None = None) -> None:

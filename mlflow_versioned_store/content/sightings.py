@@ -8,12 +8,12 @@ A lender without a version id may be overwritten by anybody at any time, so it i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from concurrent.futures import wait
 
 from mlflow_versioned_store import keys
 from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.content.clock import GRACE_SECONDS, HELP_SECONDS, elapsed
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import Holder, PackName
@@ -30,7 +30,7 @@ class Sightings:
 
     def __init__(self, backend: Backend):
         self._backend = backend
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._marks: frozenset[str] = frozenset()
         self._marks_read: float | None = None
         self._seen: dict[Holder, float] = {}

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.history.numbering import Appended
 from mlflow_versioned_store.history.records import Draft
 
@@ -56,7 +57,7 @@ class Queue:
     """The calls that wait, one of which leads at any time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._waiting: list[Job] = []
         self._led = False
 

@@ -150,7 +150,8 @@ class Tree:
     def files(self, path: str) -> list[Found]:
         """Return every file and empty folder at or below a path, read at one state of each artifact root.
 
-        A file is found alone, with the path ""; what does not exist gives an empty list.
+        A file, and a folder that was logged empty, is found alone, with the path ""; what does not exist gives an empty
+        list.
         """
         at = self._place(path)
         found = list(self._at_or_below(at))
@@ -236,6 +237,10 @@ class Tree:
             yield Found("", root, found.version)
             return
         skipped = len(found.path) + 1 if found.path else 0
+        hollow = found.state.get(found.path) if found.path else None
         for version in found.state.walk(found.path):
-            # An empty folder that was asked for is its own only entry.
+            hollow = None
             yield Found(version.path[skipped:], root, version)
+        if hollow is not None:
+            # An empty folder that was asked for is its own only entry.
+            yield Found("", root, hollow)

@@ -60,6 +60,18 @@ def test_what_is_none_is_none(store: Store, path: str) -> None:
     assert not Tree(store, path).is_folder("")
 
 
+def test_an_empty_folder_is_all_there_is_at_its_path(store: Store) -> None:
+    """It is found alone, now and as it was, from its root and from above; not once something lies in it."""
+    tree = Tree(store, RUN)
+    tree.upload([Item("hollow", None)])
+    assert [(found.path, found.version.kind) for found in tree.files("hollow")] == [("", "folder")]
+    Tree(store, RUN).upload([Item("hollow/a", b"1")])
+    assert [found.path for found in Tree(store, f"{RUN}/hollow").files("")] == ["a"]
+    assert [found.path for found in Tree(store, "").files(f"{RUN}/hollow@c2")] == [""]
+    Tree(store, RUN).delete("hollow")
+    assert Tree(store, RUN).files("hollow") == []
+
+
 def test_a_version_is_found_by_its_address(store: Store) -> None:
     """As is what was deleted since; what is missing says what there is."""
     tree = Tree(store, RUN)

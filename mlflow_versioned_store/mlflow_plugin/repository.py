@@ -149,7 +149,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             tree = self._tree_to_read()
             found = tree.files(asked) if tree is not None else []
             if asked and not found:
-                raise self._missing(asked)
+                raise self._missing(asked, tree)
             folder: str = given or create_tmp_dir()  # type: ignore[no-untyped-call]
             if not found:
                 _logger.info("There are no artifacts to download at %s.", self.artifact_uri)
@@ -220,7 +220,7 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         tree = self._tree_to_read()
         found = tree.file(path) if tree is not None else None
         if found is None:
-            raise self._missing(path)
+            raise self._missing(path, tree)
         return found
 
     def _store_to_write(self) -> tuple[Store, str]:
@@ -245,11 +245,14 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         if self._location.anchor is not None and open_store(self._location.anchor)[0].id != store_id:
             raise InvalidInput(f"The artifact URI {self.artifact_uri!r} climbs out of its own store with '..'.")
 
-    def _missing(self, path: str) -> NotFound:
-        return NotFound(
-            f"There is no artifact {path!r} in {self.artifact_uri}; list_artifacts shows what there is, and"
-            " 'name@v1' names a version."
-        )
+    def _missing(self, path: str, tree: Tree | None) -> NotFound:
+        missing = f"There is no artifact {path!r} in {self.artifact_uri}"
+        try:
+            if tree is not None:
+                tree.check(path)
+        except NotFound as error:
+            return NotFound(f"{missing}. {error.message}")
+        return NotFound(f"{missing}; list_artifacts shows what there is, and 'name@v1' names a version.")
 
 
 @contextmanager

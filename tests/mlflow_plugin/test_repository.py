@@ -63,6 +63,38 @@ def test_what_is_logged_comes_back(repository: VersionedArtifactRepository, tmp_
     assert _tree(repository.download_artifacts("d", tmp_path / "out")) == _tree(tmp_path / "in")
 
 
+@pytest.mark.parametrize("path", ["hollow", "hollow/", "d/hollow", "hollow@c1", "d@c2/hollow"])
+def test_an_empty_folder_downloads_by_its_own_path(
+    repository: VersionedArtifactRepository, tmp_path: Path, path: str
+) -> None:
+    """It is a folder at the path that was asked for; its addresses outlive its deletion, its name does not."""
+    (tmp_path / "in" / "hollow").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    for folder in (None, "d"):
+        repository.log_artifacts(tmp_path / "in", folder)
+    if "@" in path:
+        repository.delete_artifacts()
+    wanted = path.rstrip("/")
+    assert repository.download_artifacts(path, tmp_path / "out") == str(tmp_path / "out" / wanted)
+    assert _tree(tmp_path / "out") == {wanted: None}
+    repository.delete_artifacts()
+    with pytest.raises(MlflowException) as raised:
+        repository.download_artifacts("hollow", tmp_path / "out")
+    assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_folder_that_was_empty_downloads_what_came_into_it(
+    repository: VersionedArtifactRepository, log: Log, tmp_path: Path
+) -> None:
+    """It counts as an empty folder no more."""
+    (tmp_path / "in" / "d").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    repository.log_artifacts(tmp_path / "in")
+    log({"d/a.txt": b"1"})
+    repository.download_artifacts("d", tmp_path / "out")
+    assert _tree(tmp_path / "out") == {"d/a.txt": b"1"}
+
+
 @pytest.mark.parametrize("path", ["", None])
 def test_everything_downloads_into_the_destination_itself(
     repository: VersionedArtifactRepository, log: Log, tmp_path: Path, path: str | None
@@ -216,6 +248,30 @@ def test_a_missing_artifact_does_not_exist(
             download()
         assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("a.txt@v9", "has versions v1 to v1; there is no v9"),
+        ("a.txt@gold", "has no alias 'gold'"),
+        ("b.txt", "there are 'a.txt', 'd'"),
+    ],
+)
+def test_a_missing_version_says_which_there_are(
+    repository: VersionedArtifactRepository, log: Log, tmp_path: Path, path: str, says: str
+) -> None:
+    """The error names what could have been meant, in downloads of either kind and where a file is opened."""
+    log({"a.txt": b"1", "d/b": b"2"})
+    for read in (
+        lambda: repository.download_artifacts(path, tmp_path),
+        lambda: repository._download_file(remote_file_path=path, local_path=str(tmp_path / "x")),
+        lambda: repository.open_artifact(path),
+    ):
+        with pytest.raises(MlflowException, match=says) as raised:
+            read()
+        assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+        assert repository.artifact_uri in raised.value.message
 
 
 def test_a_missing_artifact_leaves_no_temporary_folder(

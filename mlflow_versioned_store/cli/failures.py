@@ -13,6 +13,7 @@ from mlflow_versioned_store.errors import (
     Conflict,
     Damaged,
     InvalidInput,
+    LocalStorageFailed,
     NotFound,
     Unavailable,
     Unsupported,
@@ -72,6 +73,12 @@ class Failure(click.ClickException):
                 click.echo(f"  {name}: {printable(str(value))}", file=file, err=True)
         if self._as_json:
             output.write_json({"error": {"message": str(self._error)} | facts})
+
+
+def of_system(error: OSError) -> LocalStorageFailed:
+    """Return what the operating system refused as an error of the package."""
+    what = "The output cannot be written" if error.filename is None else f"{error.filename} cannot be used"
+    return LocalStorageFailed(f"{what}: {error.strerror or error}. Check the disk and the name.", key=error.filename)
 
 
 def _facts(error: VersionedStoreError) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 import click
 
 from mlflow_versioned_store import __version__
-from mlflow_versioned_store.cli.failures import EXIT_CODES, INTERRUPTED, Failure
+from mlflow_versioned_store.cli.failures import EXIT_CODES, INTERRUPTED, Failure, of_system
 from mlflow_versioned_store.errors import VersionedStoreError
 
 # What `mvs --help` lists. A command is the `command` of the module of its name.
@@ -65,9 +67,21 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except VersionedStoreError as error:
             raise Failure(error, ctx) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # Whoever read what is printed has seen enough.
+            if error.filename is None:
+                _give_up_output()
+            raise Failure(of_system(error), ctx) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _give_up_output() -> None:
+    """Let what could not be printed go: Python would try it once more at its end, and fail with words of its own."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command("mvs", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -86,7 +86,7 @@ def note(text: str) -> None:
 
 def write_json(document: Any) -> None:
     """Print a JSON document, on one line of ASCII."""
-    click.echo(json.dumps(document, default=_plain, separators=(", ", ": ")))
+    click.echo(json.dumps(document, default=_plain, separators=(", ", ": "), allow_nan=False))
 
 
 def wants_json(context: click.Context | None = None) -> bool:

@@ -33,10 +33,15 @@ def parse_value(text: str) -> Any:
     if text.startswith("@"):
         try:
             with open(text[1:], encoding="utf-8") as file:
-                return json.load(file)
+                return json.load(file, parse_constant=_refuse)
         except (OSError, ValueError) as error:
             raise InvalidInput(f"The file {text[1:]!r} cannot be read as JSON: {error}.") from error
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
+
+
+def _refuse(constant: str) -> None:
+    """Refuse NaN and the infinities, which Python reads though JSON has none of them."""
+    raise ValueError(f"JSON has no {constant}")

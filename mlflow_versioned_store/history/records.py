@@ -7,6 +7,7 @@ version are (`at`, `content`) is the business of the content layer and opaque he
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -299,12 +300,21 @@ def check_draft(draft: Draft) -> int:
             [entry.note for entry in draft.entries],
         ]
     )
+    _check_finite([entry.note for entry in draft.entries if entry.note])
     size = len(values) + sum(len(entry.path) + _ENTRY_BYTES for entry in draft.entries)
     if len(values) > VALUES_BYTES_MAX or not sealed.is_shallow(values, sealed.DEPTH_MAX - _LEVELS_AROUND):
         raise InvalidInput(
             f"The change's values take {len(values)} bytes or nest too deep for one record; log it in several calls."
         )
     return size
+
+
+def _check_finite(notes: list[dict[str, Any]]) -> None:
+    """Check that notes hold no number that JSON cannot write: it would become null, which removes a note."""
+    try:
+        json.dumps(notes, allow_nan=False, default=str)
+    except ValueError as wrong:
+        raise InvalidInput("JSON has no NaN and no infinity, so no note can be one; write it as a text.") from wrong
 
 
 def encode_commit(commit: Commit, digest: Digest) -> bytes:

@@ -245,6 +245,15 @@ def test_annotations(table: mvs.ArtifactRoot) -> None:
             table.annotate("data/t.csv", {name: "v1"})
 
 
+def test_a_note_that_json_cannot_write_is_refused(table: mvs.ArtifactRoot) -> None:
+    """NaN and the infinities, wherever they stand, change nothing; they would be kept as what removes a note."""
+    table.annotate("data/t.csv", {"mean": 1})
+    for value in (float("nan"), [float("inf")], {"low": -float("inf")}):
+        with pytest.raises(InvalidInput, match="NaN"):
+            table.annotate("data/t.csv", {"mean": value})
+    assert table.annotations("data/t.csv") == {"mean": 1}
+
+
 def test_comparing(table: mvs.ArtifactRoot, other: mvs.ArtifactRoot) -> None:
     """Two versions, a version and what is current, or the current and the one before; or two folders."""
     for diff in (table.diff("data/t.csv@v1", "data/t.csv"), table.diff("data/t.csv@v1"), table.diff("data/t.csv")):

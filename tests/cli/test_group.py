@@ -17,7 +17,7 @@ from mlflow_versioned_store import errors, store
 from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.cli.failures import EXIT_CODES
 from mlflow_versioned_store.cli.group import SECTIONS
-from tests.cli.conftest import Mvs
+from tests.cli.conftest import Mvs, Put
 
 COMMANDS = list(chain.from_iterable(SECTIONS.values()))
 HEAVY = {"boto3", "duckdb", "mlflow", "numpy", "obstore", "pandas", "rich"}
@@ -84,6 +84,36 @@ def test_each_kind_of_error_has_its_exit_code(
     monkeypatch.setattr(store, "create_store", fail)
     told = mvs("init", "versioned-memory://x", code=code)
     assert (told.stdout, told.stderr.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("cat", ["/a.txt"]), ("ls", [""]), ("versions", ["/a.txt", "--json"])],
+    ids=["cat", "ls", "json"],
+)
+def test_a_full_disk_is_told_in_one_line(mvs: Mvs, tmp_path: Path, command: str, arguments: list[str]) -> None:
+    """Where what is printed cannot be written, one line says so, and Python adds nothing of its own at its end."""
+    uri = f"versioned-file://{tmp_path}/store"
+    mvs("init", uri)
+    mvs("put", "-", f"{uri}/a.txt", stdin=b"text" * 100)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlflow_versioned_store", command, uri + arguments[0], *arguments[1:]],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    expected = "Error: The output cannot be written: No space left on device. Check the disk and the name.\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_what_the_system_refuses_is_told_in_one_line(mvs: Mvs, root: str, put: Put) -> None:
+    """A name that no disk takes ends a command like any failure."""
+    put("a.txt", b"one")
+    told = mvs("get", f"{root}/a.txt", "x" * 300, code=1).stderr
+    assert (told.count("\n"), "File name too long" in told) == (1, True)
 
 
 def test_every_error_has_an_exit_code() -> None:

@@ -72,3 +72,13 @@ def test_a_file_of_notes_that_is_no_json_is_refused(mvs: Mvs, file: str, tmp_pat
     for name in ("columns.json", "nothing.json"):
         assert name in mvs("annotate", file, f"columns=@{tmp_path}/{name}", code=2).stderr
     assert mvs.json("annotate", file)["notes"] == {}
+
+
+def test_what_only_python_takes_for_json_is_a_text(mvs: Mvs, file: str, tmp_path: Path) -> None:
+    """NaN is kept as it is written; a number too large to be one, and a file with NaN in it, are refused."""
+    mvs("annotate", file, "mean=NaN", "low=-Infinity")
+    assert mvs.json("annotate", file)["notes"] == {"mean": "NaN", "low": "-Infinity"}
+    mvs("annotate", file, "mean=1e999", code=2)
+    (tmp_path / "notes.json").write_text('{"mean": NaN}')
+    mvs("annotate", file, f"mean=@{tmp_path}/notes.json", code=2)
+    assert mvs.json("annotate", file)["notes"]["mean"] == "NaN"

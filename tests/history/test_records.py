@@ -258,12 +258,13 @@ def test_frames_may_be_gone_but_not_cut() -> None:
         draft("upload", content={"packs": {1j}}),
         draft("upload", content={"deep": json.loads("[" * 60 + "]" * 60)}),
         draft("upload", content={"large": "x" * records.VALUES_BYTES_MAX}),
+        draft("annotate", DraftEntry("a", note={"mean": [float("nan")]})),
         draft("upload", who={"user": "ada"}),
         draft("upload", who={"user": {"name": "ada", "known": "rumour"}}),
         replace(draft("upload"), id="1"),
         draft(cast("records.Operation", "transmogrify")),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_drafts_that_could_not_be_read_back_are_refused(bad: records.Draft) -> None:
     """What a reader would call damaged is never written."""

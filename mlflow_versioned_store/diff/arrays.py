@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mlflow_versioned_store.diff.sides import Side
@@ -33,8 +33,9 @@ class ArrayDiff:
         a_shape: Its shape in the old file.
         b_shape: The same of the new file.
         changed: How many elements differ; None where they were not compared.
-        largest: The largest change of an element that is a number before and after.
-        mean: The mean change over all of those.
+        unmeasured: How many of those are numbers, but NaN or infinite before or after.
+        largest: The largest change of an element that is finite before and after; None where none is.
+        mean: The mean change over all such elements.
         note: Why elements were not compared.
     """
 
@@ -44,6 +45,7 @@ class ArrayDiff:
     a_shape: tuple[int, ...] | None
     b_shape: tuple[int, ...] | None
     changed: int | None = None
+    unmeasured: int = 0
     largest: float | None = None
     mean: float | None = None
     note: str | None = None
@@ -100,19 +102,24 @@ def _compare(name: str, a: Tensor | None, b: Tensor | None) -> ArrayDiff:
     note = _obstacle(a, b)
     if note:
         return ArrayDiff(name, a.type, b.type, a.shape, b.shape, note=note)
-    changed = compared = 0
+    import numpy as np
+
+    changed = unmeasured = compared = 0
     largest = total = 0.0
     for old, new in _blocks(a, b):
         differ, sizes = _differences(old, new)
+        finite = sizes[np.isfinite(sizes)]
         changed += differ
-        compared += sizes.size
-        if sizes.size:
-            largest = max(largest, float(sizes.max()))
-            total += float(sizes.sum())
-    if not a.is_number or not compared:
-        return ArrayDiff(name, a.type, b.type, a.shape, b.shape, changed)
+        unmeasured += sizes.size - finite.size
+        compared += finite.size
+        if finite.size:
+            largest = max(largest, float(finite.max()))
+            total += float(finite.sum())
+    found = ArrayDiff(name, a.type, b.type, a.shape, b.shape, changed, unmeasured)
+    if not a.is_number or not compared or changed == unmeasured > 0:
+        return found
     mean = total / compared
-    return ArrayDiff(name, a.type, b.type, a.shape, b.shape, changed, largest, mean if math.isfinite(mean) else None)
+    return replace(found, largest=largest, mean=mean if math.isfinite(mean) else None)
 
 
 def _obstacle(a: Tensor, b: Tensor) -> str | None:
@@ -132,7 +139,7 @@ def _blocks(a: Tensor, b: Tensor) -> Iterator[tuple[np.ndarray[Any, Any], np.nda
 
 
 def _differences(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> tuple[int, np.ndarray[Any, Any]]:
-    """Return how many elements differ, and by how much those do that are numbers in both (0 where they are equal)."""
+    """Return how many elements differ, and by how much numbers do: 0 where they are equal, else not always finite."""
     import numpy as np
 
     if a.ndim == 2:
@@ -143,4 +150,4 @@ def _differences(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> tuple[int,
         wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
         sizes = np.abs(b.astype(wide) - a.astype(wide))
     sizes[~differ] = 0
-    return int(differ.sum()), sizes[np.isfinite(sizes)]
+    return int(differ.sum()), sizes

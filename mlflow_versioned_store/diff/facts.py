@@ -71,9 +71,12 @@ def of_array(array: ArrayDiff) -> tuple[str, str, str]:
         return a, b, f"not compared: {array.note}"
     if array.changed is None:
         return a, b, array.kind
-    if array.largest is None:
-        return a, b, f"{counted(array.changed, 'element')} changed"
-    return a, b, f"{array.changed:,} changed, by up to {number(array.largest)}, mean {number(array.mean)}"
+    said = f"{counted(array.changed, 'element')} changed"
+    if array.largest is not None:
+        said = f"{array.changed:,} changed, by up to {number(array.largest)}, mean {number(array.mean)}"
+    if array.unmeasured:
+        said += f"; {array.unmeasured:,} from or to NaN or infinity"
+    return a, b, said
 
 
 def of_kind(kind: str) -> str:
@@ -89,8 +92,13 @@ def _of_table(diff: TableDiff) -> list[str]:
     if rows.added + rows.removed + rows.changed:
         said = f"{rows.added:,} added, {rows.removed:,} removed, {rows.changed:,} changed"
         facts.append(f"{said}; paired by {', '.join(rows.key) or 'position'}.")
-    else:
-        facts.append("The rows are the same, in another order." if diff.reordered else "No value differs.")
+    elif diff.reordered:
+        facts.append("The rows are the same, in another order.")
+    elif rows.names:
+        only = any(None in (column.a_type, column.b_type) for column in diff.columns)
+        facts.append("No value differs in the columns that both have." if only else "No value differs.")
+    if not rows.names:
+        facts.append("They have no column in common.")
     schema = [column for column in diff.columns if column.a_type != column.b_type or column.renamed_from]
     if schema:
         facts.append(f"{counted(len(schema), 'column')} added, removed, renamed or of another type.")

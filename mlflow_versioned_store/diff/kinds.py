@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 from contextlib import closing
 from typing import Literal, TypeAlias
 
+from mlflow_versioned_store.diff.encodings import is_text
 from mlflow_versioned_store.diff.sides import Side
 
 Kind: TypeAlias = Literal["table", "json", "image", "array", "text", "data"]
@@ -28,7 +28,7 @@ def kind_of(a: Side, b: Side) -> Kind:
 
 def plain_kind(a: Side, b: Side) -> Kind:
     """Return "text" where both files begin like text, else "data"."""
-    return "text" if all(map(_is_text, (a, b))) else "data"
+    return "text" if all(map(_begins_like_text, (a, b))) else "data"
 
 
 def _by_name(path: str) -> Kind | None:
@@ -38,12 +38,6 @@ def _by_name(path: str) -> Kind | None:
     return next((kind for kind, endings in _ENDINGS.items() if lower.endswith(endings)), None)
 
 
-def _is_text(side: Side) -> bool:
+def _begins_like_text(side: Side) -> bool:
     with closing(side.open()) as file:
-        head = file.read(_SNIFFED_BYTES)
-    try:
-        # A character may be cut in two at the end.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
+        return is_text(file.read(_SNIFFED_BYTES))

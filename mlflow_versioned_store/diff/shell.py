@@ -76,6 +76,8 @@ def _table_lines(diff: TableDiff) -> Iterator[str]:
     yield from _table(
         [("", "column", "type", "changed", "nulls", "minimum", "maximum", "mean"), *map(_column, diff.columns)]
     )
+    if not diff.rows.names:
+        return
     if diff.rows.shown:
         yield ""
     for row in diff.rows.shown:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import gzip
+import os
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Literal
 
 from mlflow_versioned_store.diff import sql
+from mlflow_versioned_store.diff.encodings import ON_ERROR, Encoding, encoding_of
+from mlflow_versioned_store.diff.sides import Side
 from mlflow_versioned_store.diff.sql import Sql
 from mlflow_versioned_store.errors import Unsupported
 
 _DELIMITERS = (",", ";", "\t", "|")
+_PARQUET = (".parquet", ".pq")
 _HEAD_BYTES = 64 << 10
+_BLOCK_BYTES = 1 << 20
+_UTF8: Encoding = "utf-8"
+# Whatever is wrong with a packed file, reading the table says so.
+_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 TEXT = "VARCHAR"
 
 
@@ -29,6 +43,45 @@ class TableFile:
     relation: Callable[[Collection[str]], str]
 
 
+@contextmanager
+def in_utf8(side: Side) -> Iterator[tuple[str, Encoding]]:
+    """Lend a local file with a table whose text is UTF-8, and tell how it is written in the original.
+
+    DuckDB reads few other encodings: what is written in one is copied.
+    """
+    with TemporaryDirectory(prefix="mvs-diff-") as folder:
+        file, encoding = side.local(), _UTF8
+        if not side.path.lower().endswith(_PARQUET):
+            with contextlib.suppress(*_DAMAGE):
+                found = _encoding(file, packed=_is_packed(side.path))
+                if found != _UTF8:
+                    copy = os.path.join(folder, "copy")
+                    _rewrite(file, copy, found, packed=_is_packed(side.path))
+                    file, encoding = copy, found
+        yield file, encoding
+
+
+def _encoding(file: str, *, packed: bool) -> Encoding:
+    with _opened(file, "rb", packed=packed) as content:
+        return encoding_of(iter(partial(content.read, _BLOCK_BYTES), b""))
+
+
+def _rewrite(file: str, copy: str, encoding: Encoding, *, packed: bool) -> None:
+    with _opened(file, "rb", packed=packed) as content, _opened(copy, "wb", packed=packed) as written:
+        decoder = codecs.getincrementaldecoder(encoding)(ON_ERROR)
+        while block := content.read(_BLOCK_BYTES):
+            written.write(decoder.decode(block).encode())
+        written.write(decoder.decode(b"", final=True).encode())
+
+
+def _is_packed(path: str) -> bool:
+    return path.lower().endswith(".gz")
+
+
+def _opened(path: str, mode: Literal["rb", "wb"], *, packed: bool) -> gzip.GzipFile | BinaryIO:
+    return gzip.open(path, mode, compresslevel=1) if packed else open(path, mode)
+
+
 def open_table(db: Sql, file: str, path: str) -> TableFile:
     """Return the table in a file.
 
@@ -42,11 +95,11 @@ def open_table(db: Sql, file: str, path: str) -> TableFile:
         duckdb.Error: It does not parse.
     """
     lower = path.lower()
-    packed = lower.endswith(".gz")
+    packed = _is_packed(path)
     stem = lower.removesuffix(".gz")
     # The names of links say nothing of it.
     compression = ", compression = 'gzip'" if packed else ""
-    if stem.endswith((".parquet", ".pq")) and not packed:
+    if stem.endswith(_PARQUET) and not packed:
         return _typed(db, f"read_parquet({sql.text(file)}, hive_partitioning = false)")
     if stem.endswith((".jsonl", ".ndjson")):
         # Of all rows: a name or a type that comes late must not be overlooked.
@@ -88,6 +141,9 @@ def _csv(db: Sql, file: str, delimiter: str, compression: str) -> TableFile:
             f"columns = {{{written}}}, hive_partitioning = false, {options})"
         )
 
+    if not header and not db.rows(f"SELECT 1 FROM {read(())} LIMIT 1"):
+        # DuckDB makes a column up where nothing is written; there is none.
+        return TableFile({}, lambda _: read(()))
     return TableFile(columns, read)
 
 
@@ -97,10 +153,9 @@ def _is_iso(form: str) -> bool:
 
 def _delimiter(file: str, *, packed: bool) -> str:
     try:
-        with gzip.open(file) if packed else open(file, "rb") as content:
+        with _opened(file, "rb", packed=packed) as content:
             line = content.readline(_HEAD_BYTES).decode("utf-8", "replace")
-    except (OSError, EOFError, zlib.error):
-        # Whatever is wrong with it, reading the table says so.
+    except _DAMAGE:
         return ","
     bare = "".join(line.split('"')[::2])
     return max(_DELIMITERS, key=bare.count)

@@ -225,7 +225,8 @@ class _Matching:
         )
         names = tuple(pair.b for pair in self._columns.pairs)
         order = ", ".join(f"pairs.c{at}" for at in key) or "position"
-        shown = [row for kind in _KINDS for row in self._shown(kind, order)]
+        # Of rows without a column in common there is nothing to show.
+        shown = [row for kind in _KINDS for row in self._shown(kind, order)] if names else []
         return RowDiff(
             key=tuple(names[at] for at in key),
             added=added,

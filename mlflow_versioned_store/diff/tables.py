@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlflow_versioned_store.diff import sql
+from mlflow_versioned_store.diff.encodings import notes_on
 from mlflow_versioned_store.diff.sides import Side
 from mlflow_versioned_store.diff.sql import Sql, sql_over
 from mlflow_versioned_store.diff.table_columns import is_nested, is_number, pair_columns
-from mlflow_versioned_store.diff.table_files import TableFile, open_table
+from mlflow_versioned_store.diff.table_files import TableFile, in_utf8, open_table
 from mlflow_versioned_store.diff.table_rows import RowDiff, compare_rows
 from mlflow_versioned_store.errors import InvalidInput, Unsupported
 
@@ -97,15 +98,16 @@ def compare_tables(a: Side, b: Side, key: Sequence[str] | None = None) -> tuple[
         InvalidInput: A key names a column that the tables have not in common.
         Unsupported: A file does not parse, or DuckDB is not installed.
     """
-    with sql_over(a.local(), b.local()) as db:
+    with in_utf8(a) as (a_file, a_encoding), in_utf8(b) as (b_file, b_encoding), sql_over(a_file, b_file) as db:
         import duckdb
 
+        notes = notes_on(a_encoding, b_encoding)
         try:
             try:
-                return _Comparison(db, a, b, as_text=False).run(key), ()
+                return _Comparison(db, a, b, as_text=False).run(key), notes
             except duckdb.ConversionException as error:
                 warning = f"Not all values are of the type of their column; all are compared as text. {_said(error)}"
-                return _Comparison(db, a, b, as_text=True).run(key), (warning,)
+                return _Comparison(db, a, b, as_text=True).run(key), (*notes, warning)
         except duckdb.Error as error:
             said = _said(error)
             for file, side in zip(db.files, (a, b), strict=True):
@@ -179,7 +181,7 @@ class _Comparison:
 
     @staticmethod
     def _stats(file: TableFile, found: Sequence[Any]) -> dict[str, ColumnStats]:
-        values = iter(found)
+        values = iter(found if file.columns else ())
         stats = {}
         for name, nulls, least, most, mean in zip(file.columns, *[values] * 4, strict=True):
             stats[name] = ColumnStats(nulls, least, most, mean if mean is not None and math.isfinite(mean) else None)

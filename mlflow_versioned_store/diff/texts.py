@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple, TypeAlias
 
+from mlflow_versioned_store.diff.encodings import ON_ERROR, Encoding, encoding_of, notes_on
 from mlflow_versioned_store.diff.sides import Side
 from mlflow_versioned_store.errors import Unsupported
 
@@ -85,13 +86,15 @@ def compare_texts(a: Side, b: Side) -> tuple[TextDiff, tuple[str, ...]]:
     Raises:
         Unsupported: One is larger than 16 MiB.
     """
-    old, new = (_lines(side) for side in (a, b))
+    (old, a_encoding), (new, b_encoding) = (_lines(side) for side in (a, b))
     blocks = matching_blocks(old, new)
     same = sum(block.size for block in blocks)
     hunks, cut = _hunks(old, new, blocks)
     diff = TextDiff(len(new) - same, len(old) - same, hunks, cut)
-    other_ends = _ends_with_cr(old) != _ends_with_cr(new)
-    return diff, ("Lines end in CR LF in one text and in LF in the other.",) if other_ends else ()
+    notes = notes_on(a_encoding, b_encoding)
+    if _ends_with_cr(old) != _ends_with_cr(new):
+        notes += ("Lines end in CR LF in one text and in LF in the other.",)
+    return diff, notes
 
 
 def matching_blocks(a: Sequence[str], b: Sequence[str]) -> list[Block]:
@@ -170,13 +173,14 @@ def _anchors(
     return rising[::-1]
 
 
-def _lines(side: Side) -> list[str]:
+def _lines(side: Side) -> tuple[list[str], Encoding]:
     if side.size > TEXT_BYTES_MAX:
         raise Unsupported(f"{side.label} is larger than {TEXT_BYTES_MAX >> 20} MiB: it is not compared line by line.")
     with side.open() as file:
-        text = file.read().decode("utf-8", "backslashreplace")
+        data = file.read()
+    encoding = encoding_of([data])
     # At line feeds alone, as editors count lines.
-    return list(io.StringIO(text, newline="\n"))
+    return list(io.StringIO(data.decode(encoding, ON_ERROR), newline="\n")), encoding
 
 
 def _ends_with_cr(lines: Sequence[str]) -> bool:

@@ -72,6 +72,7 @@ def test_elements_are_counted_and_measured(type_: str, seed: int, size: int) -> 
     if a.dtype.kind == "f":
         a[random.random(size) < 0.1] = np.nan
         b[np.isnan(a) & (random.random(size) < 0.5)] = np.nan
+        b[random.random(size) < 0.05] = np.inf
     with tempfile.TemporaryDirectory() as folder:
         diff = compared(Path(folder), "x.npy", npy(a), npy(b))
     differ = (a != b) & ~(np.isnan(a) & np.isnan(b))
@@ -79,13 +80,28 @@ def test_elements_are_counted_and_measured(type_: str, seed: int, size: int) -> 
         assert diff.equal or arrays_of(diff).same == 1
         return
     wide = np.complex128 if a.dtype.kind == "c" else np.float64
-    sizes = np.abs(b.astype(wide) - a.astype(wide))
-    numbers = sizes[np.isfinite(sizes) | ~differ]
+    with np.errstate(invalid="ignore"):
+        sizes = np.where(differ, np.abs(b.astype(wide) - a.astype(wide)), 0)
+    finite = np.isfinite(sizes)
     found = one_of(diff)
-    assert found.changed == differ.sum()
-    if numbers.size:
-        assert found.largest == pytest.approx(np.nanmax(np.nan_to_num(numbers)))
-        assert found.mean == pytest.approx(np.nan_to_num(numbers).mean())
+    assert (found.changed, found.unmeasured) == (differ.sum(), (~finite).sum())
+    if (differ & finite).any():
+        assert found.largest == pytest.approx(sizes[finite].max())
+        assert found.mean == pytest.approx(sizes[finite].mean())
+    else:
+        assert (found.largest, found.mean) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("b", "said"),
+    [
+        ([np.inf, 2.0], "1 element changed; 1 from or to NaN or infinity"),
+        ([np.nan, 3.0], "2 changed, by up to 1, mean 1; 1 from or to NaN or infinity"),
+    ],
+)
+def test_changes_without_a_size_are_counted(tmp_path: Path, b: list[float], said: str) -> None:
+    """An element that became NaN or infinite has not changed by 0: it is counted apart."""
+    assert said in compared(tmp_path, "x.npy", npy(np.array([1.0, 2.0])), npy(np.array(b))).text()
 
 
 def test_arrays_of_one_name_belong_together(tmp_path: Path) -> None:

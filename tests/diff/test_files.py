@@ -42,7 +42,7 @@ def versions(root: ArtifactRoot, folder: Path, path: str, *contents: bytes) -> l
         ("notes", "a", "b", "text"),
         ("README.md", "é" * 9000, "b", "text"),
         ("m.pkl", "\0", "b", "data"),
-        ("m.bin", b"\xff", "b", "data"),
+        ("m.bin", b"\xff\0", "b", "data"),
         ("empty", "", "b", "text"),
     ],
 )

@@ -153,6 +153,33 @@ def test_tables_of_next_to_nothing(tmp_path: Path, a: str, b: str) -> None:
     assert (diff.kind, diff.warnings) == ("table", ())
 
 
+def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
+    """Where nothing is written there is no column, and no row without values is shown."""
+    diff = compared(tmp_path, "t.csv", "", "a,b\n1,2\n")
+    assert isinstance(diff.detail, TableDiff)
+    assert [(one.name, one.a_type, one.b_type) for one in diff.detail.columns] == [
+        ("a", None, "BIGINT"),
+        ("b", None, "BIGINT"),
+    ]
+    assert (diff.detail.rows.added, diff.detail.rows.shown) == (1, ())
+    assert "They have no column in common." in diff.text()
+    assert "row 1" not in diff.text()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("a\n1\n", "b\nx\n", "They have no column in common."),
+        ("a,b\n1,2\n", "a,c\n1,x\n", "No value differs in the columns that both have."),
+    ],
+)
+def test_equal_values_are_those_of_common_columns(tmp_path: Path, a: str, b: str, said: str) -> None:
+    """Where columns came or went, it is not said that no value differs."""
+    facts = compared(tmp_path, "t.csv", a, b).text()
+    assert said in facts
+    assert "No value differs." not in facts
+
+
 @pytest.mark.parametrize("name", ['we"ird', "it's", "select", "a whole row", "ro.w", "ünï\u202ecode", "h", "{x}; --"])
 def test_names_of_columns_are_names(tmp_path: Path, name: str) -> None:
     """Whatever a column is called, it is a column."""
@@ -166,14 +193,14 @@ def test_names_of_columns_are_names(tmp_path: Path, name: str) -> None:
     [
         ("t.csv", "a,b\n1,2\n1,2,3\n", "text"),
         ("t.csv", 'a,b\n1,"2\n', "text"),
-        ("t.csv", b"a,b\n\xff\xfe,2\n", "data"),
+        ("t.csv", "a,b\né".encode() + b"\xff\xfe,2\n", "data"),
         ("t.jsonl", '{"a": 1}\n{"a": \n', "text"),
         ("t.parquet", b"PAR1 and then nothing of the kind PAR1", "text"),
         ("t.parquet", b"PAR1\0\0\0\xff" * 20 + b"PAR1", "data"),
         ("t.csv.gz", PACKED[:30], "data"),
         ("t.parquet", "", "text"),
     ],
-    ids=["ragged", "open quote", "no UTF-8", "broken JSON", "text", "bytes", "cut short", "empty"],
+    ids=["ragged", "open quote", "damaged UTF-8", "broken JSON", "text", "bytes", "cut short", "empty"],
 )
 def test_what_does_not_parse_is_no_table(tmp_path: Path, name: str, a: bytes | str, kind: str) -> None:
     """A table that cannot be read is compared as text, or as bytes, and a warning says why."""

@@ -9,6 +9,8 @@ two files, named by the SHA-256 of what identifies it:
 The second one is only appended to, by one write, after the bytes; and whoever writes a part writes the same bytes. So
 nothing is locked, and processes may end at any moment. Bytes that do not have their hash count as not there.
 
+A thread writes beside the readers, who have the bytes already; who reads them again waits for it.
+
 The cache is only ever a help: whatever goes wrong with it, the bytes come from the store.
 """
 
@@ -22,8 +24,10 @@ import re
 import shutil
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, NamedTuple, TypeAlias
@@ -32,7 +36,9 @@ import xxhash
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.content.sizes import parse_bytes
+from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.environment import switch
+from mlflow_versioned_store.pools import Pool
 
 DEFAULT_BYTES_MAX = 10 << 30
 # The folder may be one where other things lie, whose names must not be taken for ours.
@@ -49,6 +55,7 @@ _SHARE_TO_FREE = 8
 _COUNTER = "written"
 _COUNTED_BYTES = 64 << 10
 _TOUCHED_SECONDS = 60.0
+_BESIDE_BYTES_MIN = 64 << 10
 _log = logging.getLogger("mlflow_versioned_store")
 
 Get: TypeAlias = Callable[[int, int], Buffer]
@@ -117,6 +124,7 @@ class Cache:
         if not self._is_usable():
             return _bytes(get(start, stop))
         path = self._path(name)
+        _on_their_way.wait(path, start, stop)
         parts = [part for part in _parts(path) if part.start < stop and part.stop > start]
         if not parts:
             data = _bytes(get(start, stop))
@@ -132,16 +140,20 @@ class Cache:
     def forget(self, name: str) -> None:
         """Remove what is here of an object, because it turned out to be wrong."""
         if self._is_usable():
-            _remove(self._path(name))
+            path = self._path(name)
+            _on_their_way.wait(path)
+            _remove(path)
 
     def usage(self) -> Usage:
         """Return what is there. Reads the folder, no file in it."""
+        _on_their_way.wait()
         kept = list(_kept(self._home))
         size = sum(one.size for one in kept)
         return Usage(self.folder, self.on and self.folder is not None, len(kept), size, self._limit_with(size))
 
     def clear(self) -> int:
         """Remove everything and return how many bytes that freed. Processes that use the cache meanwhile go on."""
+        _on_their_way.wait()
         return sum(_remove(one.path) and one.size for one in _kept(self._home))
 
     def shed(self) -> None:
@@ -172,6 +184,15 @@ class Cache:
         return min(DEFAULT_BYTES_MAX, (_free(self._home) + size) // 10)
 
     def _keep(self, path: str, start: int, data: memoryview) -> None:
+        size = len(data)
+        if size < _BESIDE_BYTES_MIN or not memory().transfers.try_take(size):
+            self._write(path, start, data)
+            return
+        written = _writing.submit(self._write, path, start, data)
+        written.add_done_callback(lambda _: memory().transfers.give(size))
+        _on_their_way.add(path, start, start + size, written)
+
+    def _write(self, path: str, start: int, data: memoryview) -> None:
         try:
             _write(path, start, data)
             with _open(os.path.join(self._home, _COUNTER), "ab") as counter:
@@ -184,6 +205,46 @@ class Cache:
         else:
             if written * _SHARE_BETWEEN_LOOKS >= self._limit_with(0):
                 self.shed()
+
+
+class _OnTheirWay:
+    """Bytes of this process that another thread is to write."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._writes: list[tuple[str, int, int, Future[None]]] = []
+
+    def add(self, path: str, start: int, stop: int, written: Future[None]) -> None:
+        """Note that bytes [start, stop) are on their way to a file."""
+        with self._lock:
+            self._writes = [write for write in self._writes if not write[3].done()]
+            self._writes.append((path, start, stop, written))
+
+    def wait(self, path: str | None = None, start: int = 0, stop: int = sys.maxsize) -> None:
+        """Wait until nothing of these bytes, or of all files, is on its way any more."""
+        if not self._writes:
+            return
+        with self._lock:
+            writes = [
+                written
+                for file, first, last, written in self._writes
+                if path in (file, None) and first < stop and last > start
+            ]
+        wait(writes)
+
+
+_writing = Pool("cache", lambda: 1)
+_on_their_way = _OnTheirWay()
+
+
+def _nothing_on_its_way() -> None:
+    # The thread that writes is the parent's.
+    global _on_their_way
+    _on_their_way = _OnTheirWay()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_nothing_on_its_way)
 
 
 def default() -> Cache:
@@ -213,6 +274,11 @@ def through(backend: Backend, key: str, start: int, stop: int, get: Get) -> memo
     if not backend.capabilities.remote:
         return _bytes(get(start, stop))
     return default().through(f"{backend.location}/{key}", start, stop, get)
+
+
+def settle() -> None:
+    """Wait until everything that this process keeps is written."""
+    _on_their_way.wait()
 
 
 def forget(backend: Backend, key: str) -> None:

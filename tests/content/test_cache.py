@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from mlflow_versioned_store.content import cache
 from mlflow_versioned_store.content.cache import DEFAULT_BYTES_MAX, Cache, default
+from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import InvalidInput, Unavailable
 
 SIZE = 3 << 20
@@ -53,7 +55,8 @@ def read(folder: str, start: int, stop: int, *, name: str = "object") -> list[tu
 
 
 def files_of(folder: str) -> Iterator[Path]:
-    """Yield the files of all objects."""
+    """Yield the files of all objects, as soon as they are written."""
+    cache.settle()
     return (path for path in Path(folder).glob("mvs-cache-1/??/*") if path.is_file())
 
 
@@ -62,6 +65,24 @@ def test_bytes_come_once(folder: str) -> None:
     assert read(folder, 0, SIZE) == [(0, SIZE)]
     assert read(folder, 0, SIZE) == []
     assert read(folder, 1_000_001, 1_000_002) == []
+
+
+def test_what_is_on_its_way_comes_once_too(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads bytes that another thread still writes waits for it; until then they are part of the budget."""
+    may_write = threading.Event()
+    real = cache._write
+
+    def late(path: str, start: int, data: memoryview) -> None:
+        may_write.wait()
+        real(path, start, data)
+
+    monkeypatch.setattr(cache, "_write", late)
+    assert read(folder, 0, 1 << 20) == [(0, 1 << 20)]
+    assert memory().transfers.used == 1 << 20
+    threading.Timer(0.2, may_write.set).start()
+    assert read(folder, 0, 1 << 20) == []
+    cache.settle()
+    assert memory().transfers.used == 0
 
 
 def test_only_what_is_missing_is_asked_for(folder: str) -> None:

@@ -91,6 +91,11 @@ def clean_path(path: str) -> str:
     return stripped
 
 
+def root_in_words(name: str) -> str:
+    """Return how messages name an artifact root."""
+    return repr(name) if name else "the store's own root"
+
+
 def joined(*parts: str) -> str:
     """Return the non-empty parts with "/" between them."""
     return "/".join(part for part in parts if part)

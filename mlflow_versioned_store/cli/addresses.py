@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.errors import NotFound
+from mlflow_versioned_store.roots import joined
+from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.api.stores import ArtifactRoot
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 def open_tree(address: str) -> tuple[Store, Tree, str]:
     """Return the store that covers an address, all that is at or below the address, and its path inside the store."""
     import mlflow_versioned_store as mvs
-    from mlflow_versioned_store.roots import joined
     from mlflow_versioned_store.tree import Tree
 
     root, inside = mvs.locate(address)
@@ -26,10 +27,45 @@ def open_tree(address: str) -> tuple[Store, Tree, str]:
     return store, Tree(store, path), path
 
 
+def locate(address: str) -> tuple[ArtifactRoot, str]:
+    """Return the artifact root that covers an address, and the path or address inside it; see `mvs.locate`.
+
+    Raises:
+        NotFound: Nothing is there but artifact roots further below, which commands about one root cannot mean.
+    """
+    import mlflow_versioned_store as mvs
+    from mlflow_versioned_store.artifact_root import Folder
+
+    root, inside = mvs.locate(address)
+    if not root.name:
+        found = root.engine.resolve(inside)
+        is_new = isinstance(found, Folder) and not found.path and not found.state.number
+        if (found is None or is_new) and (below := root.store.roots(inside)):
+            where = repr(inside) if inside else address
+            raise NotFound(f"{where} is above {counted(len(below), 'artifact root')}, such as {below[0]}; name one.")
+    return root, inside
+
+
+def open_place(address: str) -> tuple[Store, str]:
+    """Return the store that covers an address, and the path inside it that the address is about.
+
+    Raises:
+        NotFound: There is and was nothing; the message says what there is instead.
+    """
+    store, _, path = open_tree(address)
+    at = store.place(path)
+    root = store.root(at.root)
+    if (found := root.resolve(at.path)) is not None:
+        return store, joined(at.root, found.path)
+    state = root.log.state(refresh=False)
+    is_known = state.latest(at.path) is not None or state.had_folder(at.path)
+    if not is_known and (at.root or not store.folders(at.path)):
+        root.find(at.path)
+    return store, path
+
+
 def uri_of(store: Store, *parts: str) -> str:
     """Return the URI of a path of a store, given in parts."""
-    from mlflow_versioned_store.roots import joined
-
     return joined(f"versioned-{store.location}", *parts)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
 
@@ -23,7 +23,7 @@ def command(address: str, name: str | None, remove: bool) -> None:
     from mlflow_versioned_store.artifact_root import Folder
     from mlflow_versioned_store.roots import joined
 
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     found = root.engine.find(inside)
     if name is not None:
         target = f"c{found.state.number}" if isinstance(found, Folder) else f"v{found.number}"

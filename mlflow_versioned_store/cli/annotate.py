@@ -6,8 +6,8 @@ import json
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.pairs import parse_pairs, parse_value
 
@@ -21,7 +21,7 @@ def command(address: str, pairs: tuple[str, ...]) -> None:
     VALUE is JSON, or else a text: description="Without test rows". @FILE stands for the JSON in a file:
     columns=@dictionary.json. NAME= removes a note.
     """
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     notes = {name: None if value is None else parse_value(value) for name, value in parse_pairs(pairs).items()}
     if notes:
         root.annotate(inside, notes)

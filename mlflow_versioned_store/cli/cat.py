@@ -6,7 +6,7 @@ import sys
 
 import click
 
-import mlflow_versioned_store as mvs
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
 
@@ -17,7 +17,7 @@ _STEP_BYTES = 1 << 20
 @click.argument("address")
 def command(address: str) -> None:
     """Write the bytes of a file to the standard output, as they come."""
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     with root.open(inside) as file:
         data = file.read(_STEP_BYTES)
         if sys.stdout.isatty() and b"\0" in data:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.cli.addresses import document_of
+from mlflow_versioned_store.cli.addresses import document_of, locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
 from mlflow_versioned_store.wording import sized
@@ -26,7 +25,7 @@ def command(address: str, to: str | None, force: bool) -> None:
     from mlflow_versioned_store.artifact_root import Folder
     from mlflow_versioned_store.roots import joined
 
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     found = root.engine.find(inside)
     if isinstance(found, Folder):
         versions = [version for version in found.state.walk(found.path) if version.kind == "file"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.cli.addresses import open_tree
+from mlflow_versioned_store.cli.addresses import open_place
 from mlflow_versioned_store.cli.command import command as _command
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.inventory import Inventory
@@ -28,7 +28,7 @@ def command(uri: str) -> None:
     from mlflow_versioned_store.catalog.inventory import take_inventory
     from mlflow_versioned_store.settings import read_settings
 
-    store, _, _ = open_tree(uri)
+    store, _ = open_place(uri)
     settings = read_settings(store.settings_log)
     found = take_inventory(store)
     output.show(_document(store, settings, found), lambda: _print(store, settings, found))
@@ -71,7 +71,8 @@ def _print(store: Store, settings: Settings, found: Inventory) -> None:
         "id": store.id,
         "format": f"{marker.format}, digest {marker.digest}, created {marker.created}",
         "settings": changed or "all as by default",
-        "contents": f"{found.versions:,} versions of {found.files:,} files in {len(found.roots):,} artifact roots",
+        "contents": f"{counted(found.versions, 'version')} of {counted(found.files, 'file')}"
+        f" in {counted(len(found.roots), 'artifact root')}",
         "logged": sized(found.logged),
         "stored": f"{sized(found.stored)}{ratio}",
         "last commit": f"{output.moment(found.newest)} in {where}" if found.newest is not None else "never",

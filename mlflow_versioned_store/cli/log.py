@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(address: str, limit: int) -> None:
 
     The newest commit comes first; each costs one request. An address with a version or time means its path.
     """
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     path = root.engine.find(inside).path if "@" in inside else inside
     state = root.engine.log.state()
     if path and state.latest(path) is None and not state.had_folder(path):

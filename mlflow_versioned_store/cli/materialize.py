@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
 from mlflow_versioned_store.wording import sized
@@ -29,7 +29,7 @@ def command(addresses: tuple[str, ...], destination: str, keep_latest: bool) -> 
     to = open_destination(destination)
     done = []
     for address in addresses:
-        root, inside = mvs.locate(address)
+        root, inside = locate(address)
         with transfer(address.rpartition("/")[2], None) as progress:
             done.append(
                 materialize(root.engine, inside, to, store_id=root.store.id, keep_latest=keep_latest, progress=progress)

@@ -8,6 +8,8 @@ import click
 
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
+from mlflow_versioned_store.errors import NotFound
+from mlflow_versioned_store.wording import counted
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.orphans import Comparison
@@ -30,6 +32,10 @@ def command(uri: str, tracking_uri: str | None) -> None:
     roots = store.roots_below(inside)
     traces = any(owner_of(root)[0] == "trace" for root in roots if root)
     found = compare(roots, owners(tracking_uri, traces=traces), placing(uri))
+    if inside and not roots and not found.empty:
+        raise NotFound(
+            f"No artifact root is at or below {uri}, nor shall be one of MLflow's; mvs ls shows what is."
+        )
     output.show(
         {
             "owned": found.owned,
@@ -44,14 +50,14 @@ def command(uri: str, tracking_uri: str | None) -> None:
 
 
 def _print(found: Comparison) -> None:
-    output.line(f"{found.owned:,} artifact roots have their owner in MLflow, {len(found.orphans):,} have none.")
+    output.line(f"{counted(found.owned, 'artifact root')} with an owner in MLflow, {len(found.orphans):,} without.")
     if found.orphans:
         output.line()
         columns = [output.Column("KIND"), output.Column("IN MLFLOW"), output.Column("ARTIFACT ROOT")]
         output.table(columns, [(orphan.kind, orphan.reason, orphan.root) for orphan in found.orphans])
     if found.empty:
         output.line()
-        output.line(f"{len(found.empty):,} runs and models have logged nothing here.")
+        output.line(f"Runs and models that have logged nothing here: {len(found.empty):,}.")
         output.line()
         columns = [output.Column("KIND"), output.Column("EXPERIMENT"), output.Column("ID")]
         output.table(columns, [(owner.kind, owner.experiment, owner.id) for owner in found.empty])

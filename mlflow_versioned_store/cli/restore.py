@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-import mlflow_versioned_store as mvs
-from mlflow_versioned_store.cli.addresses import show_stored
+from mlflow_versioned_store.cli.addresses import locate, show_stored
 from mlflow_versioned_store.cli.command import command as _command
 
 
@@ -13,5 +12,5 @@ from mlflow_versioned_store.cli.command import command as _command
 @click.argument("address")
 def command(address: str) -> None:
     """Make an old version, or a folder as it was, the newest. No bytes are moved."""
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     show_stored(root, root.restore(inside))

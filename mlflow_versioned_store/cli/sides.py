@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlflow_versioned_store as mvs
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _operand(where: str, folder: str) -> Operand:
 
 
 def _find(address: str) -> tuple[ArtifactRoot, Version | Folder]:
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     return root.engine, root.engine.find(inside)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.cli.addresses import open_tree
+from mlflow_versioned_store.cli.addresses import open_place
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.wording import sized
 
@@ -44,7 +44,7 @@ def command(uri: str, by: Level | None) -> None:
     from mlflow_versioned_store.catalog.usage import measure
     from mlflow_versioned_store.settings import read_settings
 
-    store, _, inside = open_tree(uri)
+    store, inside = open_place(uri)
     place = store.place(inside)
     by = by or ("experiment" if not inside else "path" if place.root else "run")
     whole = measure(store, by=by)

@@ -6,8 +6,8 @@ import re
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -38,7 +38,7 @@ def command(address: str, expires: int, copies: str | None) -> None:
     from mlflow_versioned_store.direct.destinations import open_destination
     from mlflow_versioned_store.direct.links import link
 
-    root, inside = mvs.locate(address)
+    root, inside = locate(address)
     version = root.get(inside)
     made = link(
         root.engine,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-import mlflow_versioned_store as mvs
 from mlflow_versioned_store.cli import output
-from mlflow_versioned_store.cli.addresses import document_of
+from mlflow_versioned_store.cli.addresses import document_of, locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.wording import sized
 
@@ -23,7 +22,7 @@ _DIGITS = 12
 @click.argument("address")
 def command(address: str) -> None:
     """List every version that a file ever had, the oldest first."""
-    root, path = mvs.locate(address)
+    root, path = locate(address)
     found = root.versions(path)
     # As of the same look at the log.
     aliases = _by_version(root.engine.log.state(refresh=False).aliases(found[0].path), found)

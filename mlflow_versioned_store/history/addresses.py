@@ -23,7 +23,7 @@ from typing import Protocol
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.versions import Version
-from mlflow_versioned_store.roots import clean_path
+from mlflow_versioned_store.roots import clean_path, root_in_words
 
 # 0 is read as a number too, so that who counts from it is told what there is.
 _NUMBERED = re.compile(r"[vc](?:0|[1-9][0-9]{0,11})")
@@ -170,7 +170,7 @@ def _resolve_at(history: History, state: State, path: str, spec: str, rest: str)
     if found is None and rest == path.rpartition("/")[2]:
         found = _literal(then, path)
     if found is None:
-        raise NotFound(f"{below!r} did not exist in {state.root!r} as of {spec}. {_nothing(state, below)}")
+        raise NotFound(f"{below!r} did not exist in {root_in_words(state.root)} as of {spec}. {_nothing(state, below)}")
     if found.version is None:
         return found
     # What became of the version since, an expiry or a move of its bytes, holds for every look at the past.
@@ -194,7 +194,9 @@ def readable(state: State, path: str, number: int) -> Version:
     if version is None:
         raise NotFound(_no_version(state, path, number, ""))
     if not version.readable:
-        raise NotFound(f"Version {number} of {path!r} in {state.root!r} is {version.status}; its bytes are gone.")
+        raise NotFound(
+            f"Version {number} of {path!r} in {root_in_words(state.root)} is {version.status}; its bytes are gone."
+        )
     return version
 
 
@@ -213,12 +215,16 @@ def _no_version(state: State, path: str, number: int, rest: str) -> str:
     latest = state.latest(path)
     if latest is None:
         if state.had_folder(path):
-            where = f"{path!r} in {state.root!r}"
+            where = f"{path!r} in {root_in_words(state.root)}"
             return f"{where} is a folder and has no versions; address it as of a commit: {path}@@c{state.number}."
         return _nothing(state, path)
     if rest and number <= latest.number:
-        return f"{path!r} in {state.root!r} is a file, so there is no {rest!r} below its version {number}."
-    return f"{path!r} in {state.root!r} has versions v1 to v{latest.number}; there is no v{number}."
+        return f"{path!r} in {root_in_words(state.root)} is a file, so there is no {rest!r} below its version {number}."
+    return f"{path!r} in {root_in_words(state.root)} has {_versions_up_to(latest.number)}; there is no v{number}."
+
+
+def _versions_up_to(number: int) -> str:
+    return "only version v1" if number == 1 else f"versions v1 to v{number}"
 
 
 def _no_alias(state: State, path: str, spec: str) -> str:
@@ -226,14 +232,14 @@ def _no_alias(state: State, path: str, spec: str) -> str:
         return _nothing(state, path)
     names = sorted(state.aliases(path))
     there = f"its aliases are {', '.join(names[:_NAMED_MAX])}" if names else "it has none"
-    return f"{path!r} in {state.root!r} has no alias {spec!r}; {there}."
+    return f"{path!r} in {root_in_words(state.root)} has no alias {spec!r}; {there}."
 
 
 def _nothing(state: State, path: str) -> str:
     latest = state.latest(path) if path else None
     if latest is not None:
         return (
-            f"{path!r} in {state.root!r} is {latest.status} since its version v{latest.number}; "
+            f"{path!r} in {root_in_words(state.root)} is {latest.status} since its version v{latest.number}; "
             f"address that as {format_address(path, latest.number)!r}."
         )
     folder = path.rpartition("/")[0]
@@ -242,7 +248,7 @@ def _nothing(state: State, path: str) -> str:
     names = [name for name, _ in _first_children(state, folder)]
     where = repr(folder) if folder else "it"
     there = f"in {where} there are {', '.join(map(repr, names))}" if names else "it is empty"
-    return f"There is no {path!r} in {state.root!r} at commit {state.number}; {there}."
+    return f"There is no {path!r} in {root_in_words(state.root)} at commit {state.number}; {there}."
 
 
 def _first_children(state: State, folder: str) -> list[tuple[str, Version | None]]:

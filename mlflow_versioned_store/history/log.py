@@ -19,6 +19,7 @@ from mlflow_versioned_store.history.state import State
 from mlflow_versioned_store.history.verification import Verified, verify
 from mlflow_versioned_store.history.versions import Place, Version
 from mlflow_versioned_store.pools import Pool, in_order
+from mlflow_versioned_store.roots import root_in_words
 
 _COMMITS_AT_ONCE = 8
 _reading = Pool("history", lambda: _COMMITS_AT_ONCE)
@@ -117,7 +118,7 @@ class Log:
             raise InvalidInput("Ask for the state at a commit or at a time.")
         if not 1 <= commit <= head.number:
             there = f"its newest is {head.number}" if head.number else "it has none yet"
-            raise NotFound(f"There is no commit {commit} of {self.root!r}; {there}.")
+            raise NotFound(f"There is no commit {commit} of {root_in_words(self.root)}; {there}.")
         return head if commit == head.number else self._head.at(self._commits.required(commit), head)
 
     def commit(self, number: int) -> Commit:
@@ -201,7 +202,7 @@ class Log:
         if not low:
             first = datetime.fromtimestamp(self._commits.required(1).time / 1000, UTC)
             raise NotFound(
-                f"Nothing had been committed to {self.root!r} by {when.isoformat()}; "
+                f"Nothing had been committed to {root_in_words(self.root)} by {when.isoformat()}; "
                 f"its first commit is of {first.isoformat(timespec='milliseconds')}."
             )
         return low

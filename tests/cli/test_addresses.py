@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from tests.cli.conftest import Mvs, Put
+from tests.cli.conftest import RUN, Mvs, Put
 from tests.servers.tracking import Tracking
 
 
@@ -26,3 +26,27 @@ def test_a_whole_root_has_a_past(mvs: Mvs, root: str, put: Put) -> None:
     put("d/a.txt", b"three")
     for address in (f"{root}@c1/d/a.txt", f"{root}@@c1/d/a.txt", f"{root}/@c1/d/a.txt"):
         assert mvs("cat", address).stdout == "one"
+
+
+def test_what_is_above_artifact_roots_is_said_to_be(mvs: Mvs, store: str, root: str, put: Put) -> None:
+    """A command about one root names one of those below an experiment or a store, and calls neither empty."""
+    put("a.txt", b"one")
+    for command in ("get", "log", "diff", "restore", "tag", "versions", "cat", "alias", "annotate"):
+        told = mvs(command, f"{store}/1", code=6).stderr
+        assert told == f"Error: '1' is above 1 artifact root, such as 1/{RUN}/artifacts; name one.\n"
+        assert f"{store} is above 1 artifact root" in mvs(command, store, code=6).stderr
+    assert "the store's own root" in mvs("cat", f"{store}/nothing", code=6).stderr
+
+
+def test_addresses_that_lead_nowhere_are_no_empty_results(mvs: Mvs, store: str, root: str, put: Put) -> None:
+    """What sums up a place refuses one where nothing is or was, and knows versions, folders and deleted files."""
+    put("d/a.txt", b"one")
+    put("gone.txt", b"two")
+    mvs("rm", f"{root}/gone.txt")
+    for command in ("info", "stats"):
+        for nowhere in (f"{root}/d/a.txt@v99", f"{root}/d/a.txt@gold", f"{root}@c99", f"{root}/no", f"{store}/no/no"):
+            assert mvs(command, nowhere, code=6).stdout == ""
+        for somewhere in (store, f"{store}/1", root, f"{root}/d", f"{root}/d/a.txt@v1", f"{root}/gone.txt"):
+            mvs(command, somewhere)
+    (group,) = mvs.json("stats", f"{root}/d/a.txt@v1")["groups"]
+    assert group["name"] == f"1/{RUN}/artifacts/d/a.txt"

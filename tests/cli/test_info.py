@@ -49,7 +49,7 @@ def test_people_read_it_as_a_table(uri: str) -> None:
     """The same in words."""
     told = CliRunner().invoke(main, ["info", uri])
     assert told.exit_code == 0
-    assert "2 versions of 1 files in 1 artifact roots" in told.stdout
+    assert "2 versions of 1 file in 1 artifact root" in told.stdout
     assert "all as by default" in told.stdout
     assert f"in {ROOT}" in told.stdout
     assert ", 0.0 bytes logged for each" not in told.stdout

@@ -69,5 +69,5 @@ def test_where_nothing_is_the_answer_says_what_there_is(mvs: Mvs, root: str, put
     """An address that leads nowhere ends with 6, and names what exists instead."""
     put("a.txt", b"a")
     assert "'a.txt'" in mvs("ls", f"{root}/b", code=6).stderr
-    assert "v1 to v1" in mvs("ls", f"{root}/a.txt@v99", code=6).stderr
+    assert "only version v1" in mvs("ls", f"{root}/a.txt@v99", code=6).stderr
     assert mvs("ls", "versioned-memory://nowhere/x", code=6).stderr.startswith("Error: There is no versioned store")

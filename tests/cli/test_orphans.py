@@ -34,7 +34,7 @@ def test_both_ways_are_told(tracking: Tracking, uri: str) -> None:
     assert document["orphans"] == [orphan]
     assert [(owner["kind"], owner["id"]) for owner in document["empty"]] == [("run", empty)]
     table = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", tracking.uri]).stdout
-    assert "1 artifact roots have their owner in MLflow, 1 have none." in table
+    assert "1 artifact root with an owner in MLflow, 1 without." in table
     assert f"{'f' * 32}/artifacts" in table
     assert empty in table
     assert logged not in table
@@ -54,3 +54,11 @@ def test_a_silent_tracking_server_is_no_orphan(uri: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     told = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", "http://127.0.0.1:9"])
     assert (told.exit_code, told.stdout) == (4, "")
+
+
+def test_a_place_without_roots_and_owners_is_no_empty_result(tracking: Tracking, uri: str) -> None:
+    """An address that nothing is at or below ends with 6; an experiment that has logged nothing yet does not."""
+    told = CliRunner().invoke(main, ["orphans", f"{uri}/nosuch"])
+    assert (told.exit_code, told.stdout) == (6, "")
+    run = tracking.client.create_run(tracking.new_experiment(f"{uri}/later")).info.run_id
+    assert run in CliRunner().invoke(main, ["orphans", f"{uri}/later"]).stdout

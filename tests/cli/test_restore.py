@@ -20,4 +20,4 @@ def test_an_old_version_becomes_the_newest(mvs: Mvs, root: str, put: Put) -> Non
 def test_versions_that_never_were_are_not_restored(mvs: Mvs, root: str, put: Put) -> None:
     """The message says which there are."""
     put("a.txt", b"one")
-    assert "v1 to v1" in mvs("restore", f"{root}/a.txt@v9", code=6).stderr
+    assert "only version v1" in mvs("restore", f"{root}/a.txt@v9", code=6).stderr

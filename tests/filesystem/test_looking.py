@@ -104,7 +104,7 @@ def test_what_is_missing_says_what_there_is(filesystem: VersionedFileSystem, tre
     """Paths, versions and stores that are not there are a missing file, with the words that help."""
     for path, words in (
         (f"{tree}/d/nothing", "in 'd' there are 'b.txt'"),
-        (f"{tree}/a.txt@v7", "has versions v1 to v1"),
+        (f"{tree}/a.txt@v7", "has only version v1"),
         (f"{tree}/a.txt@gold", "a.txt"),
         (f"{tree.partition('/store')[0]}/elsewhere/file", "no versioned store"),
     ):

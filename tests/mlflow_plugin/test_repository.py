@@ -253,7 +253,7 @@ def test_a_missing_artifact_does_not_exist(
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("a.txt@v9", "has versions v1 to v1; there is no v9"),
+        ("a.txt@v9", "has only version v1; there is no v9"),
         ("a.txt@gold", "has no alias 'gold'"),
         ("b.txt", "there are 'a.txt', 'd'"),
     ],

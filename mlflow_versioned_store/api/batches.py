@@ -9,7 +9,6 @@ from mlflow_versioned_store import artifact_root, context
 from mlflow_versioned_store.api import uploads
 from mlflow_versioned_store.artifact_root import Progress
 from mlflow_versioned_store.changes import Item, Stored, checked_paths
-from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 from mlflow_versioned_store.roots import clean_path
 from mlflow_versioned_store.version_writer import VersionWriter
@@ -36,11 +35,11 @@ class Batch:
         self._ended = False
         self.stored: list[Stored] = []
 
-    def upload(self, source: Source, path: str = "") -> None:
+    def upload(self, source: uploads.Uploadable, path: str = "") -> None:
         """Add a file, a directory, bytes or a stream; see `ArtifactRoot.upload`. Files are read when the block ends.
 
         Raises:
-            InvalidInput: There is no such file or directory, or a path is not valid.
+            InvalidInput: There is no such file or directory, a path is not valid, or the source is none of these.
         """
         self._check_open()
         for item in uploads.items(source, path):

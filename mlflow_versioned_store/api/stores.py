@@ -16,7 +16,6 @@ from mlflow_versioned_store.api.listings import Entry, entry, spec
 from mlflow_versioned_store.artifact_root import Folder, Progress
 from mlflow_versioned_store.backends.counting import Counts, counts_of
 from mlflow_versioned_store.changes import Item, Stored, checked_paths
-from mlflow_versioned_store.content.scan import Source
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 from mlflow_versioned_store.history.addresses import readable
 from mlflow_versioned_store.history.records import Commit
@@ -163,12 +162,15 @@ class ArtifactRoot:
                 to the one that made a file's first version.
 
         Raises:
+            NotFound: There never was such a path; the message says what there is instead.
             InvalidInput: The path is not valid.
         """
         if path is None:
             return self.engine.history()
         clean = clean_path(path)
         state = self.engine.log.state(refresh=False)
+        if clean and state.latest(clean) is None and not state.had_folder(clean):
+            clean = self.engine.find(path).path
         first = None if state.had_folder(clean) else state.version(clean, 1)
         since = self.engine.history(oldest=first.commit if first else 1)
         return (commit for commit in since if self._concerns(commit, clean))
@@ -238,13 +240,13 @@ class ArtifactRoot:
         """
         return downloads.download(self.engine, address, to, force=force, progress=progress)
 
-    def upload(self, source: Source, path: str = "", *, progress: Progress | None = None) -> list[Stored]:
+    def upload(self, source: uploads.Uploadable, path: str = "", *, progress: Progress | None = None) -> list[Stored]:
         """Store a file, a directory, bytes or a stream in one atomic change. Unchanged content makes no version.
 
         One request where all is small; else packs, then the commit with index and hooks beside it.
 
         Args:
-            source: A local file or directory (a path), bytes, or anything with `read(size)`.
+            source: A local file or directory (a path), bytes or a buffer of them, or anything with `read(size)`.
             path: The path that it gets; the content of a directory goes below it. A path that ends with "/" (or is
                 empty) is a folder, in which a local file keeps its own name.
             progress: Is told of the bytes read, from any thread.
@@ -253,7 +255,7 @@ class ArtifactRoot:
             What became of each file and empty folder.
 
         Raises:
-            InvalidInput: There is no such file or directory, or a path is not valid.
+            InvalidInput: There is no such file or directory, a path is not valid, or the source is none of these.
             SourceChanged, LocalStorageFailed: A local file cannot be read as it is. Nothing was stored.
         """
         items = uploads.items(source, path)

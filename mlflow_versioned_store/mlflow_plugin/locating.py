@@ -15,7 +15,8 @@ from mlflow_versioned_store.roots import joined
 
 # A registered model may be a logged model, or the artifacts of a run, which MLflow then names by such a URI again.
 _STEPS_MAX = 4
-_LOGGED_MODEL = re.compile(r"(models:/m-[0-9a-f]{32})(?:/(.*))?")
+# MLflow takes an address behind a run or a model for a part of its name.
+_LOGGED_MODEL = re.compile(r"(models:/m-[0-9a-f]{32})(@[^/]*)?(?:/(.*))?")
 _ERRORS: dict[str, type[VersionedStoreError]] = {
     "RESOURCE_DOES_NOT_EXIST": NotFound,
     "NOT_FOUND": NotFound,
@@ -57,15 +58,18 @@ def artifact_location(uri: str) -> str:
 
 
 def _run_location(uri: str) -> str:
-    run_id, _, path = uri.removeprefix("runs:").strip("/").partition("/")
-    return joined(get_artifact_uri(run_id), path)  # type: ignore[no-untyped-call]
+    run, _, path = uri.removeprefix("runs:").strip("/").partition("/")
+    run_id, mark, address = run.partition("@")
+    return joined(get_artifact_uri(run_id), mark + address, path)  # type: ignore[no-untyped-call]
 
 
 def _model_location(uri: str) -> str:
     logged = _LOGGED_MODEL.fullmatch(uri)
-    split = ModelsArtifactRepository.split_models_uri
-    model, path = logged.groups(default="") if logged else split(uri)  # type: ignore[no-untyped-call]
-    return joined(ModelsArtifactRepository.get_underlying_uri(model), path)  # type: ignore[no-untyped-call]
+    if logged:
+        model, *inside = logged.groups(default="")
+    else:
+        model, *inside = ModelsArtifactRepository.split_models_uri(uri)  # type: ignore[no-untyped-call]
+    return joined(ModelsArtifactRepository.get_underlying_uri(model), *inside)  # type: ignore[no-untyped-call]
 
 
 def _asked(ask: Callable[[str], Any], uri: str) -> str:

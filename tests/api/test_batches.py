@@ -92,6 +92,8 @@ def test_what_can_never_work_is_said_at_once(root: mvs.ArtifactRoot, tmp_path: P
             batch.upload(tmp_path / "missing")
         with pytest.raises(InvalidInput):
             batch.open("a@@v1")
+        with pytest.raises(InvalidInput, match="type int cannot be uploaded"):
+            batch.upload(5, "a")  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match="'rb'"):
             batch.open("a", "rb")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="ended"):

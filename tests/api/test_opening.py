@@ -93,6 +93,9 @@ def test_what_mlflow_knows_is_opened(tracking: Tracking, tmp_path: Path) -> None
     assert root.name.endswith(f"{run}/artifacts")
     assert mvs.open_root(f"runs:/{run}").uri == root.uri
     assert mvs.open(f"runs:/{run}/model/a.txt@v1").read() == b"text"
+    tracking.client.log_text(run, "later", "model/a.txt")
+    for address in (f"runs:/{run}@c1/model/a.txt", f"runs:/{run}@@c1/model/a.txt", f"runs:/{run}/@c1/model/a.txt"):
+        assert mvs.open(address).read() == b"text"
     client = mlflow.MlflowClient()
     client.create_registered_model("churn")
     client.create_model_version("churn", f"{root.uri}/model", run_id=run)
@@ -110,6 +113,7 @@ def test_a_logged_model_is_opened(tracking: Tracking, tmp_path: Path) -> None:
     model = tracking.client.create_logged_model(experiment).model_id
     assert mvs.open_root(f"models:/{model}", create=True).name.endswith(f"models/{model}/artifacts")
     assert mvs.locate(f"models:/{model}/MLmodel")[1] == "MLmodel"
+    assert mvs.locate(f"models:/{model}@c1/MLmodel")[1] == "@c1/MLmodel"
 
 
 @pytest.mark.usefixtures("tracking")

@@ -9,11 +9,12 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mlflow_versioned_store as mvs
-from mlflow_versioned_store.content.scan import Source
+from mlflow_versioned_store.api.uploads import Uploadable
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 
 FIRST, SECOND = b"id,x\n1,2\n", b"id,x\n1,3\n"
@@ -131,19 +132,30 @@ def test_what_can_be_uploaded(root: mvs.ArtifactRoot, tmp_path: Path) -> None:
     (tmp_path / "d/e").mkdir(parents=True)
     (tmp_path / "d/a").write_bytes(b"a")
     (tmp_path / "d/e/b").write_bytes(b"b")
-    sources: list[tuple[Source, str]] = [
+    sources: list[tuple[Uploadable, str]] = [
         (tmp_path / "d/a", ""),
         (str(tmp_path / "d/a"), "in/"),
         (tmp_path / "d/a", "renamed"),
         (tmp_path / "d", "all"),
         (b"bytes", "bytes"),
         (io.BytesIO(b"stream"), "stream"),
+        (bytearray(b"buffer"), "buffer"),
+        (memoryview(b"a buffer")[2:], "view"),
     ]
     paths = [stored.path for source, path in sources for stored in root.upload(source, path)]
-    assert paths == ["a", "in/a", "renamed", "all/a", "all/e/b", "bytes", "stream"]
+    assert paths == ["a", "in/a", "renamed", "all/a", "all/e/b", "bytes", "stream", "buffer", "view"]
     assert root.read_bytes("stream") == b"stream"
+    assert root.read_bytes("buffer") == root.read_bytes("view") == b"buffer"
     (unchanged,) = root.upload(b"bytes", "bytes")
     assert (unchanged.version, unchanged.unchanged) == (1, True)
+
+
+@pytest.mark.parametrize("source", [None, 5, ["a"], io.StringIO("text")])
+def test_what_cannot_be_uploaded(root: mvs.ArtifactRoot, source: Any) -> None:
+    """What has no bytes is refused, and makes no folder of that name."""
+    with pytest.raises(InvalidInput, match="cannot be uploaded"):
+        root.upload(source, "x")
+    assert root.list() == []
 
 
 @pytest.mark.parametrize("path", ["", "folder/", "a@@v7", "a@@gold/b", "../x", "a//b", "_mvs/x"])
@@ -243,6 +255,15 @@ def test_annotations(table: mvs.ArtifactRoot) -> None:
     for name in ("alias:x", "tag:x"):
         with pytest.raises(InvalidInput):
             table.annotate("data/t.csv", {name: "v1"})
+
+
+def test_the_history_of_nothing_is_no_empty_one(table: mvs.ArtifactRoot) -> None:
+    """A path that never was is an error at once; an address means its path, and a deleted path has a history."""
+    with pytest.raises(NotFound):
+        table.history("nope")
+    assert len(list(table.history("data/t.csv@v1"))) == len(list(table.history("data/t.csv")))
+    table.delete("data/t.csv")
+    assert next(table.history("data/t.csv")).changes[0].operation == "delete"
 
 
 def test_a_note_that_json_cannot_write_is_refused(table: mvs.ArtifactRoot) -> None:

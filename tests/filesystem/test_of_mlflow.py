@@ -21,6 +21,8 @@ def test_runs_and_models_are_file_systems(tracking: Tracking) -> None:
     runs = fsspec.filesystem("versioned-runs")
     assert runs.find(uri) == [f"{run.info.run_id}/data/a.txt"]
     assert fsspec.open(f"{uri}/data/a.txt@v1", "r").open().read() == "one"
+    assert runs.cat(f"{uri}@c1/data/a.txt") == runs.cat(f"{uri}@@c1/data/a.txt") == b"one"
+    assert runs.find(f"{uri}@c1") == [f"{run.info.run_id}@c1/data/a.txt"]
     runs.pipe(f"{uri}/data/a.txt", b"three")
     assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/data/a.txt") == "three"
     tracking.client.create_registered_model("churn")

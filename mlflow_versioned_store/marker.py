@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from mlflow_versioned_store.errors import Damaged, Unsupported
 
 FORMAT = 1
 MARKER_BYTES_MAX = 64 << 10
+_CHECK = "check"
 # Features that a store may ask of a release; this one knows none beyond its format.
 KNOWN_FEATURES: frozenset[str] = frozenset()
 
@@ -57,7 +59,8 @@ def new_marker(location: str, digest: str) -> Marker:
 
 def encode(marker: Marker) -> bytes:
     """Return the marker as JSON that people can read."""
-    return msgspec.json.format(msgspec.json.encode(asdict(marker)), indent=2) + b"\n"
+    fields = asdict(marker)
+    return msgspec.json.format(msgspec.json.encode(fields | {_CHECK: _check(fields)}), indent=2) + b"\n"
 
 
 def decode(data: Buffer, where: str) -> Marker:
@@ -76,6 +79,10 @@ def decode(data: Buffer, where: str) -> Marker:
         asked = fields.get("format")
         if isinstance(asked, int) and asked > FORMAT:
             raise _too_new(where, f"format {asked}")
+        # The first release wrote none.
+        check = fields.pop(_CHECK, None)
+        if check is not None and check != _check(fields):
+            raise Damaged(f"The marker of the store {where} is not what was written. Restore it from a backup.")
         marker: Marker = msgspec.convert(fields, Marker)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(f"The marker of the store {where} cannot be read: {error}. Restore it from a backup.") from error
@@ -88,6 +95,11 @@ def decode(data: Buffer, where: str) -> Marker:
     except Unsupported as error:
         raise Unsupported(f"The store {where} cannot be used by this release. {error}") from error
     return marker
+
+
+def _check(fields: dict[str, Any]) -> str:
+    """Return the digest of all other fields, whatever their order and spacing."""
+    return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
 
 
 def check_features(needed: tuple[str, ...], where: str, use: str) -> None:

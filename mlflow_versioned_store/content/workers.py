@@ -17,16 +17,17 @@ from mlflow_versioned_store.pools import Pool
 
 TRANSFERS_AT_ONCE = 16
 LOOKUPS_AT_ONCE = 8
+_CGROUPS, _CGROUPS_V1 = "/sys/fs/cgroup", "/sys/fs/cgroup/cpu"
 
 
 def cpu_limit() -> int:
-    """Return how many CPUs this process may use: affinity and the container's quota, at least 1."""
+    """Return how many CPUs this process may use: affinity and the container's quota, rounded down, at least 1."""
     try:
         cpus = len(os.sched_getaffinity(0))
     except AttributeError:
         cpus = os.cpu_count() or 1
     quota = _cgroup_quota()
-    return max(1, min(cpus, round(quota))) if quota else cpus
+    return max(1, min(cpus, int(quota))) if quota else cpus
 
 
 class Budget:
@@ -156,14 +157,39 @@ looking_up = Pool("look-up", lambda: LOOKUPS_AT_ONCE)
 
 
 def _cgroup_quota() -> float | None:
+    """Return how many CPUs the process's control group and those above it allow at most; None for any number."""
+    quotas = (quota for folder in _cgroups() for quota in (_quota(folder), _quota_v1(folder)) if quota is not None)
+    return min(quotas, default=None)
+
+
+def _cgroups() -> Iterator[str]:
+    """Yield the folders of the control groups that may limit the process."""
+    yield from (_CGROUPS, _CGROUPS_V1)
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = _CGROUPS_V1 if controllers else _CGROUPS
+        while path.strip("/"):
+            yield f"{top}{path}"
+            path = path.rpartition("/")[0]
+
+
+def _quota(folder: str) -> float | None:
+    try:
+        quota, period = Path(f"{folder}/cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
-        pass
+        return None
+
+
+def _quota_v1(folder: str) -> float | None:
     try:
-        folder = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
-        return quota_us / int((folder / "cpu.cfs_period_us").read_text()) if quota_us > 0 else None
+        quota = int(Path(f"{folder}/cpu.cfs_quota_us").read_text())
+        return quota / int(Path(f"{folder}/cpu.cfs_period_us").read_text()) if quota > 0 else None
     except (OSError, ValueError):
         return None

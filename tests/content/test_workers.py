@@ -43,6 +43,7 @@ class Files:
         return self._contents[self._path]
 
 
+TOP, GROUPS = "/sys/fs/cgroup", "/proc/self/cgroup"
 V2 = "/sys/fs/cgroup/cpu.max"
 V1_QUOTA, V1_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
 
@@ -53,13 +54,26 @@ V1_QUOTA, V1_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu
         ({}, 8),
         ({V2: "max 100000\n"}, 8),
         ({V2: "200000 100000\n"}, 2),
-        ({V2: "350000 100000\n"}, 4),
+        ({V2: "390000 100000\n"}, 3),
         ({V2: "10000 100000\n"}, 1),
         ({V2: "6400000 100000\n"}, 8),
         ({V2: "nonsense\n"}, 8),
         ({V1_QUOTA: "300000\n", V1_PERIOD: "100000\n"}, 3),
         ({V1_QUOTA: "-1\n", V1_PERIOD: "100000\n"}, 8),
         ({V1_QUOTA: "300000\n"}, 8),
+        ({GROUPS: "0::/pod/job\n", f"{TOP}/pod/job/cpu.max": "300000 100000\n"}, 3),
+        ({GROUPS: "0::/pod/job\n", f"{TOP}/pod/cpu.max": "200000 100000\n", V2: "max 100000\n"}, 2),
+        ({GROUPS: "0::/job\n", f"{TOP}/job/cpu.max": "700000 100000\n", V2: "500000 100000\n"}, 5),
+        ({GROUPS: "0::/\n", V2: "200000 100000\n"}, 2),
+        (
+            {
+                GROUPS: "4:memory:/x\n3:cpu,cpuacct:/job\n",
+                f"{TOP}/cpu/job/cpu.cfs_quota_us": "150000\n",
+                f"{TOP}/cpu/job/cpu.cfs_period_us": "50000\n",
+            },
+            3,
+        ),
+        ({GROUPS: "4:memory:/job\n", f"{TOP}/job/cpu.max": "300000 100000\n"}, 8),
     ],
     ids=repr,
 )

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from mlflow_versioned_store.environment import switch
+
 Known: TypeAlias = Literal["claimed", "mlflow-login", "provider"]
 
 _EXPERIMENT = r"(?:(?:.*/)?(?P<experiment>[^/]+)/)?"
@@ -141,7 +143,7 @@ def git_commit() -> str | None:
     `GIT_COMMIT` decides where it is set. Otherwise the repository's own files are read, so neither the `git` program
     nor a new process is needed. `MVS_GIT=off` turns the look-up off.
     """
-    if os.environ.get("MVS_GIT", "").lower() == "off":
+    if not switch("MVS_GIT"):
         return None
     declared = os.environ.get("GIT_COMMIT", "").strip().lower()
     if declared:

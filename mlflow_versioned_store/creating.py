@@ -16,6 +16,7 @@ from mlflow_versioned_store.backends.probe import probe
 from mlflow_versioned_store.backends.s3_bucket import check_lifecycle
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.content.workers import looking_up
+from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import (
     AccessDenied,
     Conflict,
@@ -63,14 +64,14 @@ def find_or_create(uri: str) -> Found:
 
     Raises:
         NoStore: There is none, and `MVS_CREATE=never` forbids to make one.
-        InvalidInput: A store further down would come to lie inside the new one.
+        InvalidInput: A store further down would come to lie inside the new one, or `MVS_CREATE` is misspelt.
     """
     try:
         return finding.find(uri)
     except NoStore as missing:
-        if os.environ.get("MVS_CREATE", "").strip().lower() == "never":
+        if not _may_create():
             raise NoStore(
-                f"There is no versioned store at or above {uri}, and MVS_CREATE=never forbids to make one. "
+                f"There is no versioned store at or above {uri}, and MVS_CREATE forbids to make one. "
                 "`mvs init URI` makes it where it shall be."
             ) from missing
     container, path = open_container(uri)
@@ -79,6 +80,11 @@ def find_or_create(uri: str) -> Found:
     known = finding.read_marker(container, prefix) or _make(container, prefix, "blake3", logging.WARNING)
     finding.remember(container, prefix, known)
     return finding.find(uri)
+
+
+def _may_create() -> bool:
+    # "never" says of a creation what "off" says of a switch.
+    return os.environ.get("MVS_CREATE", "").strip().lower() != "never" and switch("MVS_CREATE")
 
 
 def _make(container: Backend, prefix: str, digest: str, announced: int) -> Marker:

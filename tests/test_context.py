@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_versioned_store import context
+from mlflow_versioned_store.errors import InvalidInput
 
 HEX = "0123456789abcdef0123456789abcdef"
 COMMIT = "ab" * 20
@@ -91,8 +92,14 @@ def test_the_environment_may_name_the_commit(monkeypatch: pytest.MonkeyPatch) ->
     assert context.git_commit() is None
     context.git_commit.cache_clear()
     monkeypatch.setenv("GIT_COMMIT", COMMIT)
-    monkeypatch.setenv("MVS_GIT", "off")
-    assert context.git_commit() is None
+    for text in ("off", "0"):
+        monkeypatch.setenv("MVS_GIT", text)
+        context.git_commit.cache_clear()
+        assert context.git_commit() is None
+    monkeypatch.setenv("MVS_GIT", "of")
+    context.git_commit.cache_clear()
+    with pytest.raises(InvalidInput, match="MVS_GIT='of'"):
+        context.git_commit()
 
 
 @pytest.fixture

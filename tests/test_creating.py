@@ -83,14 +83,23 @@ def test_a_store_is_announced_once(uri: str, caplog: pytest.LogCaptureFixture) -
     assert store.location in told[0].getMessage()
 
 
-def test_mvs_create_never(uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With MVS_CREATE=never a write finds stores and makes none; the message says how to make one."""
-    monkeypatch.setenv("MVS_CREATE", "never")
+@pytest.mark.parametrize("text", ["never", "NEVER", "off", "no", "false", "0"])
+def test_mvs_create_never(uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Where MVS_CREATE says no, a write finds stores and makes none; the message says how to make one."""
+    monkeypatch.setenv("MVS_CREATE", text)
     with pytest.raises(NoStore, match="init URI"):
         open_store(f"{uri}/{ARTIFACTS}", write=True)
     assert list(container.list("")) == []
     made = create_store(f"{uri}/team")
     assert open_store(f"{uri}/{ARTIFACTS}", write=True)[0].id == made.id
+
+
+def test_a_misspelt_mvs_create_is_refused(uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What says neither yes nor no makes no store by mistake."""
+    monkeypatch.setenv("MVS_CREATE", "nver")
+    with pytest.raises(InvalidInput, match="MVS_CREATE='nver'"):
+        open_store(f"{uri}/{ARTIFACTS}", write=True)
+    assert list(container.list("")) == []
 
 
 def test_a_store_is_made_where_mvs_store_says(uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

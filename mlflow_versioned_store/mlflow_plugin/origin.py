@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 from mlflow_versioned_store import context
@@ -17,12 +18,14 @@ def origin(artifact_root: str) -> Context:
     """Return the context of a change to `artifact_root`.
 
     A tracking server changes what its clients ask for; their names are known where MLflow serves the request through
-    Flask (all of gunicorn; the user interface and deletions of uvicorn) and the client sent one.
+    Flask (all of gunicorn; the user interface and deletions of uvicorn) and the client sent one. Otherwise no user is
+    recorded: the server's own did not ask for it.
     """
     if not any(name in os.environ for name in _SERVER_VARIABLES):
         return context.here(artifact_root)
     name, known = _client()
-    return context.here(artifact_root, user=name, user_known=known, extra={"through": "tracking server"})
+    serving = context.here(artifact_root, user=name, user_known=known, extra={"through": "tracking server"})
+    return serving if name else replace(serving, user=None)
 
 
 def _client() -> tuple[str | None, Known]:

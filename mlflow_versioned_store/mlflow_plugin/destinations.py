@@ -16,7 +16,9 @@ from pathlib import Path
 
 from mlflow_versioned_store.errors import InvalidInput, NotFound
 
-_WINDOWS_FORBIDS = re.compile(r'[<>:"|?*\\]')
+_WINDOWS_FORBIDS = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]+(?=/|$)')
+# What Windows takes for a device, whatever follows the first dot.
+_WINDOWS_DEVICE = re.compile(r"(?:(?<=/)|^)(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?= *(?:[./]|$))", re.IGNORECASE)
 
 
 def folder(dst_path: str | os.PathLike[str]) -> str:
@@ -38,7 +40,10 @@ def folder(dst_path: str | os.PathLike[str]) -> str:
 
 def local_name(path: str) -> str:
     """Return an artifact path as a relative local one, with what Windows forbids in names replaced there."""
-    return _WINDOWS_FORBIDS.sub("_", path) if os.name == "nt" else path
+    if os.name != "nt":
+        return path
+    legal = _WINDOWS_FORBIDS.sub(lambda found: "_" * len(found[0]), path)
+    return _WINDOWS_DEVICE.sub(lambda found: f"{found[0]}_", legal)
 
 
 class Destinations:
@@ -78,19 +83,46 @@ class Destinations:
         """Refuse artifacts that this disk cannot keep apart.
 
         Raises:
-            InvalidInput: Two of the paths would be the same local file.
+            InvalidInput: Two of the paths would be the same local file, or one is there under a name of another case.
         """
         seen: dict[str, str] = {}
         for path in paths:
-            folded = unicodedata.normalize("NFC", local_name(path)).casefold()
+            folded = _normal(local_name(path)).casefold()
             other = seen.setdefault(folded, path)
             if other != path and (local_name(other) == local_name(path) or self._ignores_case()):
                 raise InvalidInput(
                     f"The artifacts {other!r} and {path!r} would be one file on this disk, which does not tell their"
                     " names apart; download them one by one into different folders."
                 )
+        if seen and os.listdir(self._folder) and self._ignores_case():
+            present: dict[str, dict[str, str]] = {}
+            for path in seen.values():
+                self._check_present(path, present)
+
+    def _check_present(self, path: str, present: dict[str, dict[str, str]]) -> None:
+        """Refuse an artifact in whose place there is one whose name differs in case, from an earlier download."""
+        there = self._folder
+        for name in local_name(path).split("/"):
+            if there not in present:
+                names = os.listdir(there) if os.path.isdir(there) else []
+                present[there] = {_normal(name).casefold(): name for name in names}
+            found = present[there].get(_normal(name).casefold())
+            if found is None:
+                return
+            there = os.path.join(there, found)
+        other = Path(os.path.relpath(there, self._folder)).as_posix()
+        if _normal(other) != _normal(local_name(path)):
+            raise InvalidInput(
+                f"The artifact {path!r} would replace {other!r} in {self._folder!r}, on a disk that does not tell their"
+                " names apart; download it into another folder."
+            )
 
     def _ignores_case(self) -> bool:
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix="mvs-case-") as probe:
             head, name = os.path.split(probe.name)
             return os.path.exists(os.path.join(head, name.upper()))
+
+
+def _normal(path: str) -> str:
+    # Some disks return names in another form of Unicode than they were given.
+    return unicodedata.normalize("NFC", path)

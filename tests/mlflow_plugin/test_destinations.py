@@ -88,3 +88,36 @@ def test_names_are_legal_on_windows_there(tmp_path: Path, monkeypatch: pytest.Mo
     assert destinations.local_name("d/t.csv@2026-11-01T12:00:00Z") == "d/t.csv@2026-11-01T12_00_00Z"
     with pytest.raises(InvalidInput, match="one file"):
         Destinations(str(tmp_path)).check(["a:b", "a_b"])
+
+
+@pytest.mark.parametrize(
+    ("path", "local"),
+    [
+        ("CON", "CON_"),
+        ("aux/x", "aux_/x"),
+        ("d/nul.txt", "d/nul_.txt"),
+        ("d/COM1.tar.gz", "d/COM1_.tar.gz"),
+        ("d./end. ", "d_/end__"),
+        ("line\nfeed\tx", "line_feed_x"),
+        ("console/com10/aux-x/.hidden/a.b c", "console/com10/aux-x/.hidden/a.b c"),
+    ],
+)
+def test_names_that_windows_gives_another_meaning(monkeypatch: pytest.MonkeyPatch, path: str, local: str) -> None:
+    """Devices, control characters, and ends that it would drop are changed there, and nowhere else."""
+    assert destinations.local_name(path) == path
+    monkeypatch.setattr(os, "name", "nt")
+    assert destinations.local_name(path) == local
+
+
+def test_an_earlier_download_is_not_replaced_under_a_name_of_another_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk ignores case; the same name again, and new ones beside it, are as ever."""
+    monkeypatch.setattr(Destinations, "_ignores_case", lambda _: True)
+    (tmp_path / "D").mkdir()
+    (tmp_path / "D" / "A.txt").write_bytes(b"earlier")
+    local = Destinations(str(tmp_path))
+    local.check(["D/A.txt", "D/b.txt", "e/A.txt", "d/other"])
+    for path in ("D/a.txt", "d/A.txt"):
+        with pytest.raises(InvalidInput, match=r"would replace 'D/A\.txt'"):
+            local.check([path])

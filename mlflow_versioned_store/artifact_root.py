@@ -22,7 +22,7 @@ from mlflow_versioned_store.content.sinks import FileSink
 from mlflow_versioned_store.content.upload import Staging, upload
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.context import Context
-from mlflow_versioned_store.errors import InvalidInput, NotFound, VersionedStoreError
+from mlflow_versioned_store.errors import CredentialsMissing, InvalidInput, NotFound, Unavailable, VersionedStoreError
 from mlflow_versioned_store.history.addresses import resolve
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.numbering import Appended
@@ -468,6 +468,9 @@ class ArtifactRoot:
             located = self._log.locate(list(one_each.values())[-_HINTED_COMMITS:])
             names = [name for one in reversed(located) for name in locations.decode_content(one.content).indexes]
             return list(dict.fromkeys(names))[:_HINTED_INDEXES]
+        except (CredentialsMissing, Unavailable):
+            # Nothing that follows would fare better, and each of its requests would wait as long.
+            raise
         except VersionedStoreError as error:
             # The commit reads the same state and says what is wrong if it still is.
             _log.warning("Looking for earlier versions in %r failed: %s", self.name, error)

@@ -16,7 +16,7 @@ from mlflow_versioned_store.backends.objects import ObstoreBackend, Stores
 from mlflow_versioned_store.errors import Unsupported
 
 _CAPABILITIES = Capabilities(ordered_list=True, object_versions=True, durable=True, remote=True)
-_SECONDS_MAX = 12
+_SECONDS_MAX = 10
 
 
 def open_azure(container: str) -> Backend:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 CONNECT_SECONDS_MAX = 5
-STALL_SECONDS_MAX = 12
+STALL_SECONDS_MAX = 10
 CONNECTIONS = 64
 
 _PAGE = 1000

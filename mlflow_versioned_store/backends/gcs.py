@@ -17,7 +17,7 @@ from mlflow_versioned_store.errors import CredentialsMissing, Unsupported
 
 _URL = "https://storage.googleapis.com"
 _CAPABILITIES = Capabilities(ordered_list=True, object_versions=True, durable=True, remote=True)
-_SECONDS_MAX = 12
+_SECONDS_MAX = 10
 
 
 def open_gcs(bucket: str) -> Backend:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mlflow_versioned_store import keys
-from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
+from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.errors import (
     Conflict,
@@ -50,17 +50,20 @@ from mlflow_versioned_store.history.records import (
 )
 from mlflow_versioned_store.history.sealed import Digest
 from mlflow_versioned_store.history.state import State
+from mlflow_versioned_store.pools import Pool
 
 logger = logging.getLogger(__name__)
 
 DOUBTS_MAX = 64
 UNCERTAIN_MAX = 6
-UNCERTAIN_SECONDS_MAX = 10.0
+UNCERTAIN_SECONDS_MAX = 12.0
 CONTENTION_SECONDS_MAX = 300.0
 
+_LOOKS_AT_ONCE = 4
 _PAUSE_SECONDS_MAX = 2.0
 _EXPONENT_MAX = 16
 _ENTRY_BYTES = 128
+_looking = Pool("history-look", lambda: _LOOKS_AT_ONCE)
 
 
 class _Attempt:
@@ -92,7 +95,14 @@ class _Trouble:
         self.losses = 0
         self._uncertain = 0
         self._since = time.monotonic()
-        self._uncertain_since = 0.0
+        self._uncertain_since: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the store may still take to say something; None while it always answered."""
+        if self._uncertain_since is None:
+            return None
+        return max(0.0, self._uncertain_since + UNCERTAIN_SECONDS_MAX - time.monotonic())
 
     def lost(self) -> None:
         self.losses += 1
@@ -102,11 +112,12 @@ class _Trouble:
                 "Log less often to this one artifact root, or try again."
             )
 
-    def uncertain(self, problem: VersionedStoreError) -> None:
+    def uncertain(self, problem: VersionedStoreError, asked: float) -> None:
+        """Note that what was asked at a time got no certain answer; the first such time counts."""
         self._uncertain += 1
-        self._uncertain_since = self._uncertain_since or time.monotonic()
-        elapsed = time.monotonic() - self._uncertain_since
-        if self._uncertain > UNCERTAIN_MAX or elapsed > UNCERTAIN_SECONDS_MAX:
+        if self._uncertain_since is None:
+            self._uncertain_since = asked
+        if self._uncertain > UNCERTAIN_MAX or not self.seconds_left:
             raise OutcomeUnknown(
                 f"The store did not say whether the commit was written ({problem}). It may have been; logging the "
                 "same content again is safe and makes no second version.",
@@ -210,46 +221,52 @@ class Appender:
             digest = self._digest(record)
             for job, appended in attempt.answers:
                 job.tried.setdefault(attempt.number, {})[digest] = appended
+            asked = time.monotonic()
             try:
-                info = self._put(attempt, record)
+                key = keys.commit(self._folder, attempt.number)
+                info = self._backend.put(key, [record, *attempt.frames], create=True)
             except Conflict as conflict:
+                self._round_trip = time.monotonic() - asked
                 trouble.lost()
                 state = self._look(state, conflict, trouble)
             except Unavailable as problem:
-                trouble.uncertain(problem)
+                trouble.uncertain(problem, asked)
                 state = self._look(state, None, trouble)
             else:
+                self._round_trip = time.monotonic() - asked
                 self._won(attempt, digest, effective_time(attempt.time, info.modified))
                 if trouble.losses:
                     self._let_by_until = time.monotonic() + 2 * self._round_trip
                 break
         self._head.learn(state)
 
-    def _put(self, attempt: _Attempt, record: bytes) -> ObjectInfo:
-        started = time.monotonic()
-        try:
-            key = keys.commit(self._folder, attempt.number)
-            return self._backend.put(key, [record, *attempt.frames], create=True)
-        finally:
-            self._round_trip = time.monotonic() - started
-
     def _look(self, state: State, conflict: Conflict | None, trouble: _Trouble) -> State:
         """Return the state that includes what others committed. After a first loss only the winner is read."""
         while True:
             trouble.pause(self._round_trip)
+            asked = time.monotonic()
             try:
                 if conflict is not None and trouble.losses == 1:
                     return self._head.after(state, self._commits.fetch(state.number + 1))
-                newest = self._head.follow(state)
+                newest = self._followed(state, trouble.seconds_left)
             except NotFound:
                 newest = state
             except Unavailable as problem:
-                trouble.uncertain(problem)
+                trouble.uncertain(problem, asked)
                 continue
             if conflict is not None and newest.number == state.number:
                 # Taken, and yet there is nothing to read: the server contradicts itself, for now or for ever.
-                trouble.uncertain(conflict)
+                trouble.uncertain(conflict, asked)
             return newest
+
+    def _followed(self, state: State, seconds: float | None) -> State:
+        """Return the newest state; a store that was silent already is given only so many seconds."""
+        if seconds is None:
+            return self._head.follow(state)
+        try:
+            return _looking.submit(self._head.follow, state).result(timeout=seconds)
+        except TimeoutError:
+            raise Unavailable("it did not answer in time") from None
 
     def _settle(self, batch: Sequence[Job], state: State) -> None:
         """Answer those calls whose commit is in the log already, though nobody said so."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
+from mlflow_versioned_store.backends.contract import Backend, Buffer, Fetched, ObjectInfo
 from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.errors import (
     AccessDenied,
@@ -238,6 +238,27 @@ def test_a_key_that_is_taken_and_not_there_is_an_error() -> None:
 
     with pytest.raises(OutcomeUnknown):
         upload(new_log(Contrary(DictBackend())), "a", b"x")
+
+
+def test_a_silent_store_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a put that used up the time there is for an answer, a look that hangs is left to itself."""
+    monkeypatch.setattr(appending, "UNCERTAIN_SECONDS_MAX", 0.05)
+    answering = threading.Event()
+
+    class Silent(WrapperBackend):
+        def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
+            del data, create
+            raise OutcomeUnknown(f"Creating {key} got no answer.", key=key)
+
+        def get(
+            self, key: str, *, start: int = 0, stop: int | None = None, s3_version_id: str | None = None
+        ) -> Fetched:
+            assert answering.wait(60), "nobody is to wait for this"
+            return super().get(key, start=start, stop=stop, s3_version_id=s3_version_id)
+
+    with pytest.raises(OutcomeUnknown, match="may have been"):
+        upload(new_log(Silent(DictBackend())), "a", b"x")
+    answering.set()
 
 
 def test_a_denied_put_is_an_error_at_once() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_versioned_store.backends.files import FilesBackend
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.store import Store, create_store
 from mlflow_versioned_store.testing import invariants
@@ -69,12 +68,20 @@ def test_256_writers_cost_few_requests(real_minio: S3Server, s3_env: Callable[[S
     invariants.commits_are_chained(store, ROOT)
 
 
-def test_processes_that_write_first_make_one_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_processes_that_write_first_make_one_store(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """However many processes write first, they make one store, and what each wrote is in it."""
-    uri = f"versioned-file://{tmp_path}/team/{ROOT}"
-    results = run_at_once([("create", uri, label) for label in range(6)])
+    if kind == "s3":
+        minio: S3Server = request.getfixturevalue("minio")
+        request.getfixturevalue("s3_env")(minio)
+        container = f"versioned-s3://{minio.new_bucket()}"
+    else:
+        container = f"versioned-file://{tmp_path}"
+    results = run_at_once([("create", f"{container}/team/{ROOT}", label) for label in range(6)])
     assert len({result["id"] for result in results}) == 1
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("store.json")] == ["team/_mvs/store.json"]
-    store = client(FilesBackend(str(tmp_path)), "team")
+    backend, folder = open_container(container)
+    keys = [info.key.removeprefix(f"{folder}/") for info in backend.list(folder)]
+    assert [key for key in keys if key.endswith("store.json")] == ["team/_mvs/store.json"]
+    store = client(*open_container(f"{container}/team"))
     assert {child.name: child.version for child in store.root(ROOT).children()} == {f"file-{n}": 1 for n in range(6)}
     invariants.check_all(store, ROOT)

@@ -20,7 +20,7 @@ from fsspec.core import get_compression
 from mlflow_versioned_store.context import here
 from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.filesystem.bulk import Pair, note, noting, one_moment
-from mlflow_versioned_store.filesystem.reading import ReadingFileSystem, Reported, as_files_do
+from mlflow_versioned_store.filesystem.reading import BlocksOfVersion, ReadingFileSystem, Reported, as_files_do
 from mlflow_versioned_store.filesystem.writer import OneChange, Packing
 from mlflow_versioned_store.store import ArtifactRoot, Item, Progress, Store
 from mlflow_versioned_store.tree import Found, Tree
@@ -170,14 +170,17 @@ class VersionedFileSystem(ReadingFileSystem):
         self,
         path: str,
         mode: str = "rb",
-        block_size: int | None = None,  # noqa: ARG002 - reads find their own sizes
+        block_size: int | None = None,
         autocommit: bool = True,
-        cache_options: Any = None,  # noqa: ARG002
+        cache_options: Any = None,  # noqa: ARG002 - there is nothing to set
+        cache_type: str | None = None,
         **_: Any,
-    ) -> VersionFile | VersionWriter:
+    ) -> VersionFile | BlocksOfVersion | VersionWriter:
         if mode == "rb":
             found = self._file(path)
-            return found.root.open(found.version)
+            # fsspec's block cache asks for files without a cache, and puts its own into them.
+            keeps_blocks = cache_type == "none"
+            return BlocksOfVersion(self, path, found, block_size) if keeps_blocks else found.root.open(found.version)
         if mode not in ("wb", "xb"):
             raise InvalidInput(
                 f"{path} cannot be opened with the mode {mode!r}: versions never change. Read it ('rb') and write it "

@@ -13,6 +13,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import isfilelike
 
 from mlflow_versioned_store.backends.opening import parse
@@ -294,6 +295,24 @@ class ReadingFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _uri(self, path: str) -> str:
         """Return the artifact URI of a path."""
         return f"{self.protocol}://{path}"
+
+
+class BlocksOfVersion(AbstractBufferedFile):  # type: ignore[misc]
+    """A version for those who keep its blocks themselves: it fetches what is asked for, and keeps nothing.
+
+    Args:
+        fs: The file system.
+        path: Its path.
+        found: The version.
+        block_size: The bytes of their blocks; None for fsspec's own size.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, path: str, found: Found, block_size: int | None):
+        super().__init__(fs, path, "rb", block_size or "default", cache_type="none", size=found.version.size)
+        self._found = found
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return self._found.root.read(self._found.version, start, min(end, self.size))
 
 
 @contextmanager

@@ -30,6 +30,9 @@ def test_the_guide_runs(minio_store: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
     exec("\n".join(blocks), names)
     assert names["notes"] == "version 1"
+    assert [names[name].num_rows for name in ("old", "table")] == [1000, 1000]  # type: ignore[attr-defined]
+    assert names["rows"]["amount"][0] == 1  # type: ignore[index]
+    assert names["largest"].item() == 999 * 0.5 + 2  # type: ignore[attr-defined]
     assert names["changed"] == [(1000,)]
     assert names["total"] == pytest.approx(sum(at * 0.5 + 1 for at in range(1000)))
     assert filesystem.cat(f"{artifacts}/notes.txt") == b"a new version"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import fsspec
 import mlflow
@@ -11,7 +12,7 @@ import pytest
 from tests.servers.tracking import Tracking
 
 
-def test_runs_and_models_are_file_systems(tracking: Tracking) -> None:
+def test_runs_and_models_are_file_systems(tracking: Tracking, tmp_path: Path) -> None:
     """A run's artifacts by its id, and a model's by name and version or alias: listed, read by address, written."""
     experiment = tracking.new_experiment(f"versioned-memory://{uuid.uuid4().hex}/mlflow")
     with mlflow.start_run(experiment_id=experiment) as run:
@@ -23,6 +24,9 @@ def test_runs_and_models_are_file_systems(tracking: Tracking) -> None:
     assert fsspec.open(f"{uri}/data/a.txt@v1", "r").open().read() == "one"
     assert runs.cat(f"{uri}@c1/data/a.txt") == runs.cat(f"{uri}@@c1/data/a.txt") == b"one"
     assert runs.find(f"{uri}@c1") == [f"{run.info.run_id}@c1/data/a.txt"]
+    for cache in ("simplecache", "filecache", "blockcache"):
+        with fsspec.open(f"{cache}::{uri}/data/a.txt@v1", **{cache: {"cache_storage": str(tmp_path / cache)}}) as file:
+            assert file.read() == b"one"
     runs.pipe(f"{uri}/data/a.txt", b"three")
     assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/data/a.txt") == "three"
     tracking.client.create_registered_model("churn")

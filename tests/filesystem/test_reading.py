@@ -114,6 +114,20 @@ def test_downloads_count_bytes(filesystem: VersionedFileSystem, file: str, root:
     assert into.getvalue() == DATA
 
 
+@pytest.mark.parametrize("cache", ["simplecache", "filecache", "blockcache"])
+def test_caches_of_fsspec_can_be_chained(files_store: str, tmp_path: Path, cache: str) -> None:
+    """Each cache of fsspec in front of the file system gives what is asked for, also once it was filled."""
+    file = f"{files_store}/{ROOT}/data.bin"
+    fsspec.filesystem("versioned-file").pipe(file, DATA)
+    for _ in range(2):
+        chained = fsspec.open(f"{cache}::{file}@v1", **{cache: {"cache_storage": str(tmp_path / cache)}})
+        with chained as opened:
+            opened.seek(MIB)
+            assert opened.read(10) == DATA[MIB : MIB + 10]
+            opened.seek(-5, io.SEEK_END)
+            assert opened.read() == DATA[-5:]
+
+
 def test_a_file_system_travels(files_store: str) -> None:
     """Pickled, in a process of its own and in a thread it reads the same; so do files that are not open yet."""
     file = f"{files_store}/{ROOT}/data.bin"

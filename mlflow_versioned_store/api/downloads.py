@@ -59,7 +59,7 @@ def _check_free(folder: Path, missing: Iterable[str], *, force: bool) -> None:
         named = ", ".join(map(repr, taken[:_NAMED_MAX])) + (", …" if len(taken) > _NAMED_MAX else "")
         raise Conflict(
             f"{folder} has {named} already, with other content, so nothing was written. Choose another destination, "
-            "or force the download to replace what is there."
+            "or force the download (--force, force=True) to replace what is there."
         )
 
 
@@ -93,6 +93,8 @@ def _folders(top: Path, below: Iterable[str]) -> Iterator[None]:
         for path in sorted(new, reverse=True):
             with contextlib.suppress(OSError):
                 path.rmdir()
-        if isinstance(error, FileExistsError | NotADirectoryError | PermissionError) and not hasattr(error, "kind"):
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise Conflict(f"{error.filename} is there already, and no folder; choose another destination.") from error
+        if isinstance(error, PermissionError) and not hasattr(error, "kind"):
             raise LocalStorageFailed(f"{error.filename} cannot be made a folder: {error.strerror}.") from error
         raise

@@ -233,8 +233,8 @@ class ArtifactRoot:
 
         Raises:
             NotFound: There is nothing at the address; the message says what there is instead.
-            Conflict: A file is there with other content, and `force` is not set. Nothing was written, unless it came
-                there meanwhile.
+            Conflict: A file is there with other content, and `force` is not set; or a file is where a folder is to go.
+                Nothing was written, unless it came there meanwhile.
             InvalidInput: A directory is where a file is to go, or this disk cannot tell two of the files apart.
             LocalStorageFailed: A local file cannot be written.
         """

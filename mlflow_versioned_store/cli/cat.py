@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
@@ -16,7 +17,12 @@ _STEP_BYTES = 1 << 20
 @_command
 @click.argument("address")
 def command(address: str) -> None:
-    """Write the bytes of a file to the standard output, as they come."""
+    """Write the bytes of a file to the standard output, as they come.
+
+    They are no JSON: --json is refused, since `mvs get` tells programs what it wrote.
+    """
+    if output.wants_json():
+        raise InvalidInput("The bytes of a file are no JSON document; leave --json out, or use mvs get.")
     root, inside = locate(address)
     with root.open(inside) as file:
         data = file.read(_STEP_BYTES)

@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from mlflow_versioned_store import __version__
+from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.failures import EXIT_CODES, INTERRUPTED, Failure, of_system
-from mlflow_versioned_store.errors import VersionedStoreError
+from mlflow_versioned_store.errors import InvalidInput, VersionedStoreError
 
 # What `mvs --help` lists. A command is the `command` of the module of its name.
 SECTIONS: Mapping[str, Sequence[str]] = {
@@ -60,6 +61,11 @@ class Commands(click.Group):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return super().main(*args, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # A command line that cannot be parsed is answered as it asks for, too.
+        output.ask_json(ctx, wanted="--json" in args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR"):
             ctx.color = False
@@ -67,6 +73,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except VersionedStoreError as error:
             raise Failure(error, ctx) from error
+        except click.UsageError as error:
+            if not output.wants_json(ctx):
+                raise
+            raise Failure(InvalidInput(error.format_message()), ctx) from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # Whoever read what is printed has seen enough.

@@ -33,9 +33,7 @@ def command(uri: str, tracking_uri: str | None) -> None:
     traces = any(owner_of(root)[0] == "trace" for root in roots if root)
     found = compare(roots, owners(tracking_uri, traces=traces), placing(uri))
     if inside and not roots and not found.empty:
-        raise NotFound(
-            f"No artifact root is at or below {uri}, nor shall be one of MLflow's; mvs ls shows what is."
-        )
+        raise NotFound(f"No artifact root is at or below {uri}, nor shall be one of MLflow's; mvs ls shows what is.")
     output.show(
         {
             "owned": found.owned,

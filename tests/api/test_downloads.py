@@ -10,7 +10,7 @@ import pytest
 import mlflow_versioned_store as mvs
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.sinks import FileSink
-from mlflow_versioned_store.errors import Conflict, InvalidInput, LocalStorageFailed, NotFound, Unavailable
+from mlflow_versioned_store.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -107,11 +107,11 @@ def test_kinds_that_do_not_fit(filled: mvs.ArtifactRoot, tmp_path: Path) -> None
     with pytest.raises(InvalidInput, match="directory"):
         filled.download("d", tmp_path / "x", force=True)
     (tmp_path / "y").write_bytes(b"y")
-    with pytest.raises(LocalStorageFailed):
+    with pytest.raises(Conflict):
         filled.download("d", tmp_path / "y", force=True)
     (tmp_path / "z").mkdir()
     (tmp_path / "z/e").write_bytes(b"e")
-    with pytest.raises(LocalStorageFailed):
+    with pytest.raises(Conflict):
         filled.download("d", tmp_path / "z", force=True)
     assert (tmp_path / "y").read_bytes() == b"y"
     with pytest.raises(NotFound):

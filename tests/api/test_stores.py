@@ -123,7 +123,6 @@ def test_history(table: mvs.ArtifactRoot) -> None:
     assert [commit.number for commit in table.history()] == [4, 3, 2, 1]
     assert [commit.number for commit in table.history("data/t.csv")] == [3, 2, 1]
     assert [commit.number for commit in table.history("data/notes")] == [4]
-    assert [commit.number for commit in table.history("dat")] == []
     assert [commit.number for commit in table.history("")] == [4, 3, 2, 1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,36 @@ def test_a_page_is_written_beside(mvs: Mvs, file: str, tmp_path: Path) -> None:
     assert "-two" in mvs("diff", file, "--html", str(page)).stdout
     assert page.read_text().startswith("<!doctype html>")
     mvs("diff", file, "--html", str(tmp_path / "nowhere/diff.html"), code=1)
+
+
+def test_a_page_replaces_nothing_unasked(mvs: Mvs, file: str, tmp_path: Path) -> None:
+    """The same page may be there already; other content ends with 8 and stays, unless forced; a folder always does."""
+    page = tmp_path / "diff.html"
+    page.write_text("mine")
+    assert "--force" in mvs("diff", file, "--html", str(page), code=8).stderr
+    assert page.read_text() == "mine"
+    for force in (["--force"], []):
+        mvs("diff", file, "--html", str(page), *force)
+        assert page.read_text().startswith("<!doctype html>")
+    mvs("diff", file, "--html", "/dev/null", "--force", code=8)
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(
+    mvs: Mvs, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk what was there stays, and no part of a page is left."""
+    page = tmp_path / "diff.html"
+    page.write_text("mine")
+    write = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        write(path, data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    mvs("diff", file, "--html", str(page), "--force", code=1)
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(page, "mine")]
 
 
 def test_keys_and_kinds_can_be_given(mvs: Mvs, root: str, put: Put) -> None:

@@ -53,8 +53,18 @@ def test_other_content_is_never_replaced_unasked(mvs: Mvs, root: str, put: Put, 
     told = mvs("get", f"{root}/a.txt", code=8)
     assert "force the download" in told.stderr
     assert (here / "a.txt").read_bytes() == b"one"
+    assert "--force" in told.stderr
     mvs("get", f"{root}/a.txt", "--force")
     assert (here / "a.txt").read_bytes() == b"two"
+
+
+def test_a_file_in_the_place_of_a_folder_stays(mvs: Mvs, root: str, put: Put, here: Path) -> None:
+    """A folder cannot go where a file is, nor below one: that ends with 8."""
+    put("d/a.txt", b"one")
+    (here / "taken").write_bytes(b"mine")
+    for to in ("taken", "taken/below"):
+        assert "taken" in mvs("get", f"{root}/d", to, code=8).stderr
+    assert (here / "taken").read_bytes() == b"mine"
 
 
 def test_programs_get_where_and_what(mvs: Mvs, root: str, put: Put, here: Path) -> None:

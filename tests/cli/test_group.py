@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pkgutil
 import subprocess
@@ -114,6 +115,49 @@ def test_what_the_system_refuses_is_told_in_one_line(mvs: Mvs, root: str, put: P
     put("a.txt", b"one")
     told = mvs("get", f"{root}/a.txt", "x" * 300, code=1).stderr
     assert (told.count("\n"), "File name too long" in told) == (1, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_is_no_command_is_a_document_too(mvs: Mvs, name: str) -> None:
+    """With --json what cannot be parsed is one document and one line, as every other error."""
+    told = mvs(name, "--no-such-option", "--json", code=2)
+    assert told.stderr.count("\n") == 1
+    error = json.loads(told.stdout)["error"]
+    assert (error["kind"], "--no-such-option" in error["message"]) == ("invalid-input", True)
+    assert mvs.json("no-such-command", code=2)["error"]["kind"] == "invalid-input"
+    assert mvs("no-such-command", code=2).stderr.startswith("Usage:")
+
+
+def test_every_command_prints_one_document(mvs: Mvs, store: str, root: str, put: Put, tmp_path: Path) -> None:
+    """With --json the output of each command is JSON that any program reads, and nothing else."""
+    put("d/a.txt", b"one")
+    put("d/a.txt", b"two")
+    file = f"{root}/d/a.txt"
+    (tmp_path / "local.txt").write_text("three")
+    asked: list[list[str]] = [
+        *([name, file] for name in ("ls", "versions", "log", "diff")),
+        ["get", file, str(tmp_path / "got")],
+        ["put", str(tmp_path / "local.txt"), file],
+        ["alias", file, "gold"],
+        ["tag", file, "stage=raw"],
+        ["annotate", file, "rows=2"],
+        ["restore", f"{file}@v1"],
+        ["materialize", file, "--to", str(tmp_path / "copies")],
+        ["export", "--plain", root, str(tmp_path / "plain")],
+        ["rm", file],
+        ["init", store],
+        ["info", store],
+        ["stats", store],
+        ["settings", store],
+        ["doctor", store],
+        ["cache"],
+        ["completion", "bash"],
+    ]
+    for arguments in asked:
+        told = mvs(*arguments, "--json").stdout
+        assert told.count("\n") == 1
+        assert isinstance(json.loads(told), dict | list)
+    assert mvs.json("cat", f"{file}@v1", code=2)["error"]["kind"] == "invalid-input"
 
 
 def test_every_error_has_an_exit_code() -> None:

@@ -21,11 +21,16 @@ def origin(artifact_root: str) -> Context:
     Flask (all of gunicorn; the user interface and deletions of uvicorn) and the client sent one. Otherwise no user is
     recorded: the server's own did not ask for it.
     """
-    if not any(name in os.environ for name in _SERVER_VARIABLES):
+    if not is_server():
         return context.here(artifact_root)
     name, known = _client()
     serving = context.here(artifact_root, user=name, user_known=known, extra={"through": "tracking server"})
     return serving if name else replace(serving, user=None)
+
+
+def is_server() -> bool:
+    """Tell whether this process is a tracking server's."""
+    return any(name in os.environ for name in _SERVER_VARIABLES)
 
 
 def _client() -> tuple[str | None, Known]:

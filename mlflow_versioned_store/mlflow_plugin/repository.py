@@ -23,7 +23,7 @@ from mlflow_versioned_store.errors import (
 from mlflow_versioned_store.mlflow_plugin import destinations, paths, sources, streams
 from mlflow_versioned_store.mlflow_plugin.destinations import Destinations
 from mlflow_versioned_store.mlflow_plugin.failures import translated
-from mlflow_versioned_store.mlflow_plugin.origin import origin
+from mlflow_versioned_store.mlflow_plugin.origin import is_server, origin
 from mlflow_versioned_store.mlflow_plugin.progress import TransferBar
 from mlflow_versioned_store.roots import joined
 from mlflow_versioned_store.store import Item, Store, open_store
@@ -150,6 +150,9 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
             found = tree.files(asked) if tree is not None else []
             if asked and not found:
                 raise self._missing(asked, tree)
+            if is_server() and asked and _is_hollow(found):
+                # A server sends files. MLflow's would fail, and its client ask for minutes again.
+                raise NotFound(f"{asked!r} is an empty folder, which no server can send; download the folder above it.")
             folder: str = given or create_tmp_dir()  # type: ignore[no-untyped-call]
             if not found:
                 _logger.info("There are no artifacts to download at %s.", self.artifact_uri)
@@ -253,6 +256,11 @@ class VersionedArtifactRepository(streams.StreamUploadMixin, ArtifactRepository)
         except NotFound as error:
             return NotFound(f"{missing}. {error.message}")
         return NotFound(f"{missing}; list_artifacts shows what there is, and 'name@v1' names a version.")
+
+
+def _is_hollow(found: list[Found]) -> bool:
+    """Tell whether all that was found is the folder itself, which was logged empty."""
+    return len(found) == 1 and not found[0].path and found[0].version.kind == "folder"
 
 
 @contextmanager

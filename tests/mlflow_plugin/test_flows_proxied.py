@@ -122,6 +122,19 @@ def test_a_tree_goes_up_and_comes_down(run_id: str, tmp_path: Path) -> None:
     assert names == ["tree/sub"]
 
 
+def test_an_empty_folder_comes_down_with_the_one_above(
+    server: TrackingServer, run_id: str, inside: str, direct: VersionedArtifactRepository, tmp_path: Path
+) -> None:
+    """By its own path it cannot: MLflow's client takes it for a file, and gets an error, never an empty file."""
+    (tmp_path / "in" / "hollow").mkdir(parents=True)
+    direct.log_artifacts(tmp_path / "in", "d")
+    assert (Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="d")) / "hollow").is_dir()
+    answer = requests.get(f"{server.uri}/{PROXY}/{inside}/d/hollow", timeout=60)
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    with pytest.raises(MlflowException):
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="d/hollow", dst_path=str(tmp_path / "out"))
+
+
 def test_versions_have_the_same_local_names_as_without_a_server(
     run_id: str, direct: VersionedArtifactRepository, tmp_path: Path
 ) -> None:

@@ -24,18 +24,21 @@ def command(uri: str, tracking_uri: str | None) -> None:
     Lists roots whose owner MLflow does not know, has deleted, or keeps elsewhere, and runs and models without a root
     here. Where a tracking server keeps artifacts for its clients, URI is its --artifacts-destination. Only reads.
     """
+    from mlflow_versioned_store.catalog.configuration import without_login
     from mlflow_versioned_store.catalog.orphans import compare, owner_of, placing
-    from mlflow_versioned_store.mlflow_plugin.tracking import owners
+    from mlflow_versioned_store.mlflow_plugin.tracking import owners, tracking_place
     from mlflow_versioned_store.store import open_store
 
+    tracking = tracking_place(tracking_uri)
     store, inside = open_store(uri)
     roots = store.roots_below(inside)
     traces = any(owner_of(root)[0] == "trace" for root in roots if root)
-    found = compare(roots, owners(tracking_uri, traces=traces), placing(uri))
+    found = compare(roots, owners(tracking, traces=traces), placing(uri))
     if inside and not roots and not found.empty:
         raise NotFound(f"No artifact root is at or below {uri}, nor shall be one of MLflow's; mvs ls shows what is.")
     output.show(
         {
+            "tracking_uri": without_login(tracking),
             "owned": found.owned,
             "orphans": [orphan._asdict() for orphan in found.orphans],
             "empty": [
@@ -43,11 +46,14 @@ def command(uri: str, tracking_uri: str | None) -> None:
                 for owner in found.empty
             ],
         },
-        lambda: _print(found),
+        lambda: _print(found, without_login(tracking)),
     )
+    if found.orphans and all(orphan.reason == "unknown" for orphan in found.orphans) and not found.owned:
+        output.note(f"Warning: MLflow knows none of these at {without_login(tracking)}; is that the right one?")
 
 
-def _print(found: Comparison) -> None:
+def _print(found: Comparison, tracking: str) -> None:
+    output.line(f"Compared with MLflow at {tracking}.")
     output.line(f"{counted(found.owned, 'artifact root')} with an owner in MLflow, {len(found.orphans):,} without.")
     if found.orphans:
         output.line()

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import mlflow
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
 
 from mlflow_versioned_store.catalog.orphans import Owner
-from mlflow_versioned_store.errors import Unavailable
+from mlflow_versioned_store.errors import NotFound, Unavailable
 
 _PAGE = 1000
 _TRACES_A_PAGE = 500
 _MODELS_A_PAGE = 100
 _EXPERIMENTS_AT_ONCE = 100
+
+
+def tracking_place(tracking_uri: str | None = None) -> str:
+    """Return the tracking URI that is meant, checked to be there where it is a local file: MLflow would make it.
+
+    Args:
+        tracking_uri: MLflow's tracking URI; by default the one that MLflow itself would use.
+
+    Raises:
+        NotFound: It is a database or folder on this machine that does not exist.
+    """
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    scheme, mark, rest = uri.partition(":///")
+    local = rest if scheme == "sqlite" and mark else local_file_uri_to_path(uri) if is_local_uri(uri) else ""
+    if local and not os.path.exists(local):
+        raise NotFound(
+            f"MLflow's tracking store {uri} does not exist; set MLFLOW_TRACKING_URI, or give --tracking-uri."
+        )
+    return str(uri)
 
 
 def owners(tracking_uri: str | None = None, *, traces: bool) -> Iterator[Owner]:

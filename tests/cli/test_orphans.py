@@ -33,7 +33,9 @@ def test_both_ways_are_told(tracking: Tracking, uri: str) -> None:
     orphan = {"root": f"{'f' * 32}/artifacts", "kind": "run", "id": "f" * 32, "reason": "unknown"}
     assert document["orphans"] == [orphan]
     assert [(owner["kind"], owner["id"]) for owner in document["empty"]] == [("run", empty)]
+    assert document["tracking_uri"] == tracking.uri
     table = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", tracking.uri]).stdout
+    assert f"Compared with MLflow at {tracking.uri}." in table
     assert "1 artifact root with an owner in MLflow, 1 without." in table
     assert f"{'f' * 32}/artifacts" in table
     assert empty in table
@@ -62,3 +64,24 @@ def test_a_place_without_roots_and_owners_is_no_empty_result(tracking: Tracking,
     assert (told.exit_code, told.stdout) == (6, "")
     run = tracking.client.create_run(tracking.new_experiment(f"{uri}/later")).info.run_id
     assert run in CliRunner().invoke(main, ["orphans", f"{uri}/later"]).stdout
+
+
+def test_no_tracking_database_is_made(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not there owns nothing, which must not read as if all were orphans."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for arguments in (
+        [],
+        ["--tracking-uri", f"sqlite:///{tmp_path}/no.db"],
+        ["--tracking-uri", f"file://{tmp_path}/no"],
+    ):
+        told = CliRunner().invoke(main, ["orphans", uri, *arguments])
+        assert (told.exit_code, told.stdout) == (6, "")
+        assert "MLFLOW_TRACKING_URI" in told.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_where_nothing_is_known_people_are_asked(tracking: Tracking, uri: str) -> None:
+    """A tracking store that knows no owner at all may be the wrong one."""
+    told = CliRunner().invoke(main, ["orphans", uri, "--tracking-uri", tracking.uri])
+    assert "is that the right one?" in told.stderr

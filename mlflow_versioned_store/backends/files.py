@@ -242,6 +242,24 @@ class FilesBackend(Backend):
         return LocalStorageFailed(f"Cannot {action} {target}: {error.strerror}. Mend that, then try again.", key=key)
 
 
+@contextlib.contextmanager
+def leaving_no_folders(top: str) -> Iterator[None]:
+    """Remove the folders at, below and above a local path that came while the block ran, where they are empty."""
+    above = [top]
+    while (parent := os.path.dirname(above[-1])) != above[-1]:
+        above.append(parent)
+    there = {path for path in above if os.path.isdir(path)} | {path for path, _, _ in os.walk(top)}
+    try:
+        yield
+    finally:
+        below = [path for path, _, _ in os.walk(top, topdown=False)]
+        for path in dict.fromkeys([*below, *above]):
+            if path not in there:
+                # Something of somebody else's may have come into it meanwhile.
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+
+
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
     if not stat.S_ISREG(status.st_mode):
         raise FileNotFoundError(errno.ENOENT, "not a regular file", key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -13,6 +14,7 @@ from typing import Literal, TypeAlias
 from mlflow_versioned_store import finding, keys
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import Counts, counts_of
+from mlflow_versioned_store.backends.files import leaving_no_folders
 from mlflow_versioned_store.backends.opening import open_container, open_versions, parse
 from mlflow_versioned_store.backends.probe import probe
 from mlflow_versioned_store.backends.s3_bucket import Harm, bucket_versioning, check_lifecycle, find_harms
@@ -151,10 +153,10 @@ def examine(uri: str, *, write: bool = True, fix: bool = False) -> Checkup:
         fix: Put plain objects right.
     """
     found = Checkup(uri)
-    found.try_("plugin", lambda: _plugin(uri))
     found.values = configuration.environment()
     try:
         kind, _, _ = parse(uri)
+        found.try_("plugin", lambda: _plugin(uri))
         found.values += configuration.connection(kind)
         container, path = open_container(uri)
     except VersionedStoreError as error:
@@ -171,9 +173,10 @@ def examine(uri: str, *, write: bool = True, fix: bool = False) -> Checkup:
         found.try_("clock", lambda: _clock(scratch))
     # Who cannot get through to the bucket at all learns nothing more from trying again.
     if looked is None or not isinstance(looked.error, (CredentialsMissing, NotFound, Unavailable)):
-        _try_rights(found, kind, scratch, write=write)
-        if found.passed("delete"):
-            found.try_("conditional writes", lambda: _conditional_writes(scratch))
+        with _no_trace(scratch) if write else nullcontext():
+            _try_rights(found, kind, scratch, write=write)
+            if found.passed("delete"):
+                found.try_("conditional writes", lambda: _conditional_writes(scratch))
         found.try_("bucket versioning", lambda: _versioning(backend, native=_is_native(found)))
         found.try_("lifecycle rules", lambda: _lifecycle(found, backend))
     if found.store is not None:
@@ -242,6 +245,12 @@ def _clock(backend: Backend) -> Check:
         return Check("clock", "ok", detail)
     advice = "Set the clock (NTP). Commits are dated by it, and at 15 minutes Amazon S3 refuses requests."
     return Check("clock", "failed" if abs(apart) > _CLOCK_FAILED else "warning", detail, advice)
+
+
+def _no_trace(scratch: Backend) -> AbstractContextManager[None]:
+    """Let what is tried leave nothing behind; only local disks have folders that stay where files are gone."""
+    scheme, _, place = scratch.location.partition("://")
+    return leaving_no_folders(os.path.join(place, *keys.PROBES.split("/"))) if scheme == "file" else nullcontext()
 
 
 def _try_rights(found: Checkup, kind: str, scratch: Backend, *, write: bool) -> None:

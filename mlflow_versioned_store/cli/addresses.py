@@ -46,6 +46,19 @@ def locate(address: str) -> tuple[ArtifactRoot, str]:
     return root, inside
 
 
+def located(uri: str) -> str:
+    """Return a URI of a store; MLflow is asked where a run or a model is.
+
+    Raises:
+        NotFound: MLflow knows no such run or model.
+    """
+    if not uri.startswith(("runs:", "models:")):
+        return uri
+    from mlflow_versioned_store.mlflow_plugin.locating import artifact_location
+
+    return artifact_location(uri)
+
+
 def open_place(address: str) -> tuple[Store, str]:
     """Return the store that covers an address, and the path inside it that the address is about.
 

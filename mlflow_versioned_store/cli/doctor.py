@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import located
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
 
@@ -36,7 +37,7 @@ def command(uri: str, read_only: bool, fix: bool, bundle: str | None) -> None:
     if bundle is not None:
         refuse_taken(bundle)
     with warnings_recorded() as warnings:
-        found = examine(uri, write=not read_only, fix=fix)
+        found = examine(located(uri), write=not read_only, fix=fix)
     if bundle is not None:
         write_bundle(bundle, found, warnings)
     # What a server answered may repeat a secret.

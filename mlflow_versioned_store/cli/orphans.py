@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.cli.addresses import located
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import NotFound
 from mlflow_versioned_store.wording import counted
@@ -29,6 +30,7 @@ def command(uri: str, tracking_uri: str | None) -> None:
     from mlflow_versioned_store.mlflow_plugin.tracking import owners, tracking_place
     from mlflow_versioned_store.store import open_store
 
+    uri = located(uri)
     tracking = tracking_place(tracking_uri)
     store, inside = open_store(uri)
     roots = store.roots_below(inside)

@@ -88,7 +88,7 @@ def compare_images(a: Side, b: Side) -> ImageDiff:
 def _opened(side: Side) -> Iterator[Image]:
     try:
         import numpy as np  # noqa: F401 - all that follows needs it
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise Unsupported("Pictures need Pillow and NumPy: pip install 'mlflow-versioned-store[diff]'.") from error
     # All that a file nobody vouches for makes the decoders raise.
@@ -104,6 +104,8 @@ def _opened(side: Side) -> Iterator[Image]:
                     f"{side.label} has {image.width} × {image.height} pixels: more than are compared as a picture."
                 )
             image.load()
+    except UnidentifiedImageError as error:
+        raise Unsupported(f"{side.label} is no picture of a known format, or is damaged.") from error
     except damage as error:
         raise Unsupported(f"{side.label} cannot be read as a picture: {error}") from error
     with image:

@@ -13,6 +13,7 @@ from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import create_store
+from tests.servers.tracking import Tracking
 
 
 @pytest.fixture
@@ -80,3 +81,26 @@ def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, uri: str) -> None
         told = CliRunner().invoke(main, ["doctor", *arguments])
         assert "AWS_SECRET_ACCESS_KEY" in told.stdout
         assert "wJalrXUtnFEMI" not in told.stdout
+
+
+def test_nothing_is_left_behind(uri: str, tmp_path: Path) -> None:
+    """A folder of a local disk looks afterwards as it did before, whether a store is in it or none."""
+    before = sorted(tmp_path.rglob("*"))
+    for place in (uri, f"versioned-file://{tmp_path}/absent/deep"):
+        CliRunner().invoke(main, ["doctor", place])
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_is_looked_up_in_mlflow(tracking: Tracking, tmp_path: Path) -> None:
+    """MLflow is asked where a run's artifacts are, and the plugin is the one of that place."""
+    run = tracking.new_run(f"versioned-file://{tmp_path}/other")
+    tracking.client.log_text(run, "text", "a.txt")
+    told = CliRunner().invoke(main, ["doctor", f"runs:/{run}"])
+    assert (told.exit_code, "failed" in told.stdout) == (0, False)
+
+
+def test_what_is_no_address_of_ours_is_no_matter_of_the_plugin(tmp_path: Path) -> None:
+    """One check says what to write instead."""
+    checks = json.loads(CliRunner().invoke(main, ["doctor", str(tmp_path), "--json"]).stdout)["checks"]
+    assert [check["name"] for check in checks] == ["configuration"]
+    assert "versioned-file://" in checks[0]["detail"]

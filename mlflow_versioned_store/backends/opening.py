@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.counting import CountingBackend
@@ -33,9 +34,48 @@ _URI = re.compile(r"versioned-(?P<kind>[a-z0-9]+):(?://(?P<container>[^/?#]*))?(
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 
-_lock = fork_safe_lock()
-_open: dict[tuple[object, ...], Backend] = {}
-_versions: dict[tuple[object, ...], ObjectVersions | None] = {}
+Made = TypeVar("Made")
+
+
+class _Shared(Generic[Made]):
+    """Things that all threads of the process share, each made by the first thread that asks.
+
+    Who asks meanwhile waits for it, and shares its failure; nobody waits for another thing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = fork_safe_lock()
+        self._made: dict[object, tuple[object, Made]] = {}
+        self._making: dict[tuple[object, ...], Future[Made]] = {}
+
+    def get(self, name: object, fingerprint: object, make: Callable[[], Made]) -> Made:
+        """Return the thing of a name, made anew when its fingerprint changes; the one before is left to its users."""
+        # A forked child does not wait for what a thread of its parent was making.
+        key = (name, fingerprint, os.getpid())
+        with self._lock:
+            made = self._made.get(name)
+            if made is not None and made[0] == fingerprint:
+                return made[1]
+            making = self._making.get(key)
+            if making is None:
+                mine = self._making[key] = Future()
+        if making is not None:
+            return making.result()
+        try:
+            mine.set_result(make())
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._making[key]
+                if mine.exception() is None:
+                    self._made[name] = (fingerprint, mine.result())
+        return mine.result()
+
+
+_open: _Shared[Backend] = _Shared()
+_versions: _Shared[ObjectVersions | None] = _Shared()
 
 
 def open_container(uri: str) -> tuple[Backend, str]:
@@ -51,14 +91,7 @@ def open_container(uri: str) -> tuple[Backend, str]:
     """
     kind, container, path = parse(uri)
     fingerprint, make = _KINDS[kind]
-    key = (kind, container, fingerprint())
-    with _lock:
-        backend = _open.get(key)
-        if backend is None:
-            # The one before is left to whoever still uses it.
-            for other in [other for other in _open if other[:2] == key[:2]]:
-                del _open[other]
-            backend = _open[key] = RetryingBackend(CountingBackend(make(container)))
+    backend = _open.get((kind, container), fingerprint(), lambda: RetryingBackend(CountingBackend(make(container))))
     return backend, path
 
 
@@ -101,17 +134,16 @@ def open_versions(backend: Backend) -> ObjectVersions | None:
     kind, _, place = backend.location.partition("://")
     if not backend.capabilities.object_versions or kind not in _VERSIONS:
         return None
+    container, _, folder = place.partition("/")
+
+    def make() -> ObjectVersions | None:
+        try:
+            return _VERSIONS[kind](container, folder)
+        except Unsupported:
+            return None
+
     # A forked child must not use its parent's connections.
-    key = (backend.location, os.getpid(), _KINDS[kind][0]())
-    with _lock:
-        if key not in _versions:
-            container, _, folder = place.partition("/")
-            _versions.clear()
-            try:
-                _versions[key] = _VERSIONS[kind](container, folder)
-            except Unsupported:
-                _versions[key] = None
-        return _versions[key]
+    return _versions.get(backend.location, (os.getpid(), _KINDS[kind][0]()), make)
 
 
 def open_s3_versions(backend: Backend) -> S3Versions | None:

@@ -15,6 +15,7 @@ Result = TypeVar("Result")
 
 RESOLVE_SECONDS_MAX = 12.0
 _KEEP_MAX = timedelta(seconds=30)
+_FAILURE_KEPT = timedelta(seconds=5)
 _ADVICE = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, log in again (aws sso login), "
     "or set MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION=unsigned for public buckets."
@@ -53,13 +54,14 @@ class Credentials:
         self._find = find
         self._load: Callable[[], Keys] | None = None
         self._kept: tuple[datetime, Keys] | None = None
+        self._failed: tuple[datetime, CredentialsMissing] | None = None
         self._lock = fork_safe_lock()
 
     def __repr__(self) -> str:
         return f"Credentials(origin={self.origin!r})"
 
     def keys(self) -> Keys:
-        """Return keys that are valid now.
+        """Return keys that are valid now; threads that ask together share one look-up and its failure.
 
         Raises:
             CredentialsMissing: There are none, they expired and cannot be renewed, or that took too long.
@@ -68,7 +70,13 @@ class Credentials:
             now = datetime.now(UTC)
             if self._kept is not None and now < self._kept[0]:
                 return self._kept[1]
-            keys = _within(RESOLVE_SECONDS_MAX, self._fresh, self.origin) if self.renewable else self._fresh()
+            if self._failed is not None and now < self._failed[0]:
+                raise CredentialsMissing(str(self._failed[1])) from self._failed[1]
+            try:
+                keys = _within(RESOLVE_SECONDS_MAX, self._fresh, self.origin) if self.renewable else self._fresh()
+            except CredentialsMissing as error:
+                self._failed = (datetime.now(UTC) + _FAILURE_KEPT, error)
+                raise
             # A source that starts a program or asks a server for each set of keys is not asked for every request.
             keep = _KEEP_MAX if keys.expires is None else min(_KEEP_MAX, (keys.expires - now) / 3)
             self._kept = (now + keep, keys)
@@ -77,7 +85,7 @@ class Credentials:
     def forget(self) -> None:
         """Look the source up anew at the next use: the provider refused its keys."""
         with self._lock:
-            self._load = self._kept = None
+            self._load = self._kept = self._failed = None
 
     def _fresh(self) -> Keys:
         self._load = self._load or self._find()

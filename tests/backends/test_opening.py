@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.backends import opening
+from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container, parse
 from mlflow_versioned_store.errors import CredentialsMissing, InvalidInput
 from tests.servers.s3 import S3Server
@@ -97,10 +100,43 @@ def test_memory_stores_are_shared_by_name() -> None:
 
 def test_a_backend_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that open one container together get one backend."""
-    monkeypatch.setattr(opening, "_open", {})
+    monkeypatch.setattr(opening, "_open", opening._Shared())
     with ThreadPoolExecutor(8) as pool:
         backends = list(pool.map(lambda _: open_container("versioned-memory://once")[0], range(16)))
     assert len(set(map(id, backends))) == 1
+
+
+def test_what_is_slow_to_make_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that open one container share one attempt and its failure; meanwhile other containers open."""
+    asked: list[str] = []
+    came: list[int] = []
+    others = threading.Event()
+
+    def fingerprint() -> tuple[object, ...]:
+        came.append(1)
+        return ()
+
+    def slow(bucket: str) -> Backend:
+        asked.append(bucket)
+        assert others.wait(30)
+        raise CredentialsMissing("No answer.")
+
+    monkeypatch.setitem(opening._KINDS, "s3", (fingerprint, slow))
+
+    def fails(_: int) -> None:
+        with pytest.raises(CredentialsMissing, match="No answer"):
+            open_container("versioned-s3://slow/a")
+
+    with ThreadPoolExecutor(3) as pool:
+        failing = pool.map(fails, range(3))
+        while len(came) < 3 or not asked:
+            time.sleep(0.001)
+        open_container("versioned-memory://quick")
+        # The others have come, and are about to wait.
+        time.sleep(0.1)
+        others.set()
+        assert list(failing) == [None] * 3
+    assert asked == ["slow"]
 
 
 def test_a_changed_configuration_makes_a_new_backend(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -109,3 +110,27 @@ def test_an_instance_is_asked_unless_that_is_switched_off(monkeypatch: pytest.Mo
     with pytest.raises(CredentialsMissing):
         s3_credentials.from_chain()
     assert vendor.asked
+
+
+def test_threads_share_one_look_up_and_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that hangs is waited for once, however many threads want keys of it; `forget` looks anew."""
+    monkeypatch.setattr(s3_credentials, "RESOLVE_SECONDS_MAX", 0.2)
+    asked, hanging = [], threading.Event()
+
+    def find() -> Callable[[], s3_credentials.Keys]:
+        asked.append(1)
+        hanging.wait(60)
+        return lambda: s3_credentials.Keys("a", "s")
+
+    credentials = s3_credentials.Credentials(find, origin="a program", renewable=True)
+
+    def fails(_: int) -> None:
+        with pytest.raises(CredentialsMissing, match="a program"):
+            credentials.keys()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fails, range(4)))
+    assert len(asked) == 1
+    hanging.set()
+    credentials.forget()
+    assert credentials.keys().access_key == "a"

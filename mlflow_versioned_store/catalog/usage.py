@@ -82,6 +82,23 @@ def measure(store: Store, *, by: Level = "run", below: str = "") -> Group:
     return ledger.settle()
 
 
+def usage_at(store: Store, path: str) -> Group:
+    """Return what the file, artifact root or experiment takes that a path of the store is, or else is in; "" is all.
+
+    Costs what `measure` costs, for what is exclusive depends on all of the store.
+    """
+    place = store.place(path)
+    group = measure(store, by="path" if place.path else "run")
+    if not path:
+        return group
+    names = [path] if path in group.groups else [experiment(place.root), place.root, place.path]
+    for name in names:
+        if name not in group.groups:
+            break
+        group = group.groups[name]
+    return group
+
+
 class _Spaces:
     """Numbers for what bytes may lie in; safe from many threads."""
 

@@ -62,7 +62,7 @@ class Commands(click.Group):
         return super().main(*args, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # A command line that cannot be parsed is answered as it asks for, too.
+        """Note whether JSON is asked for: a command line that cannot be parsed is answered so, too."""
         output.ask_json(ctx, wanted="--json" in args)
         return super().parse_args(ctx, args)
 

@@ -14,24 +14,36 @@ from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.inventory import Inventory
+    from mlflow_versioned_store.catalog.ledger import Group
     from mlflow_versioned_store.settings import Settings
     from mlflow_versioned_store.store import Store
 
 
 @_command
 @click.argument("uri")
-def command(uri: str) -> None:
+@click.option("--usage", is_flag=True, help="Say too what deleting what is at URI would free.")
+def command(uri: str, usage: bool) -> None:
     """Say what the store at or above URI holds: settings, artifact roots, sizes and savings.
 
-    One request a thousand objects, and two an artifact root.
+    One request a thousand objects, and two an artifact root. With --usage it says which bytes the file, artifact root
+    or experiment at URI needs alone or shares, as `mvs stats` does: that reads every commit that made a version.
     """
     from mlflow_versioned_store.catalog.inventory import take_inventory
+    from mlflow_versioned_store.catalog.usage import usage_at
     from mlflow_versioned_store.settings import read_settings
 
-    store, _ = open_place(uri)
+    store, inside = open_place(uri)
     settings = read_settings(store.settings_log)
     found = take_inventory(store)
-    output.show(_document(store, settings, found), lambda: _print(store, settings, found))
+    used = usage_at(store, inside) if usage else None
+    output.show(
+        _document(store, settings, found) | ({} if used is None else {"usage": _numbers(used)}),
+        lambda: _print(store, settings, found, used),
+    )
+
+
+def _numbers(used: Group) -> dict[str, Any]:
+    return {name: getattr(used, name) for name in ("name", "logged", "stored", "exclusive", "shared")}
 
 
 def _document(store: Store, settings: Settings, found: Inventory) -> dict[str, Any]:
@@ -60,7 +72,7 @@ def _ratio(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
-def _print(store: Store, settings: Settings, found: Inventory) -> None:
+def _print(store: Store, settings: Settings, found: Inventory, used: Group | None) -> None:
     marker = store.marker
     defaults = asdict(type(settings)())
     changed = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value != defaults[name])
@@ -77,6 +89,11 @@ def _print(store: Store, settings: Settings, found: Inventory) -> None:
         "stored": f"{sized(found.stored)}{ratio}",
         "last commit": f"{output.moment(found.newest)} in {where}" if found.newest is not None else "never",
     }
+    if used is not None:
+        facts["usage of"] = used.name or "all of the store"
+        facts["needs"] = f"{sized(used.stored)} for {sized(used.logged)} logged"
+        facts["exclusive"] = f"{sized(used.exclusive)}, which deleting it would free"
+        facts["shared"] = sized(used.shared)
     output.table([output.Column("", dim=True), output.Column("")], facts.items(), header=False)
     output.line()
     output.table(

@@ -34,7 +34,9 @@ def tracking_place(tracking_uri: str | None = None) -> str:
     """
     uri = tracking_uri or mlflow.get_tracking_uri()
     scheme, mark, rest = uri.partition(":///")
-    local = rest if scheme == "sqlite" and mark else local_file_uri_to_path(uri) if is_local_uri(uri) else ""
+    local = rest if scheme == "sqlite" and mark else ""
+    if is_local_uri(uri):  # type: ignore[no-untyped-call]
+        local = local_file_uri_to_path(uri)  # type: ignore[no-untyped-call]
     if local and not os.path.exists(local):
         raise NotFound(
             f"MLflow's tracking store {uri} does not exist; set MLFLOW_TRACKING_URI, or give --tracking-uri."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +14,7 @@ from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
 from mlflow_versioned_store.store import Store, create_store
+from tests.engine.uploads import noise
 
 ROOT = f"1/{'a' * 32}/artifacts"
 
@@ -62,3 +64,25 @@ def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
     assert told.exit_code == 0
     assert "never" in told.stdout
     assert CliRunner().invoke(main, ["info", f"versioned-file://{tmp_path}/other"]).exit_code == 6
+
+
+def test_what_is_exclusive_and_what_is_shared_is_told(tmp_path: Path) -> None:
+    """With --usage, of the file, run, experiment or store at the URI; as `mvs stats` tells it."""
+    uri, other = f"versioned-file://{tmp_path}/store", f"1/{'b' * 32}/artifacts"
+    for root, own in ((ROOT, 1), (other, 2)):
+        items = [Item("d/shared", noise(9, 300_000)), Item("own", noise(own, 100_000))]
+        create_store(uri).root(root).upload(items, context=Context())
+
+    def usage(where: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(CliRunner().invoke(main, ["info", where, "--usage", "--json"]).stdout)
+        return found["usage"]  # type: ignore[no-any-return]
+
+    groups = json.loads(CliRunner().invoke(main, ["stats", f"{uri}/1", "--json"]).stdout)["groups"]
+    for group in groups:
+        told = usage(f"{uri}/{group['name']}")
+        assert {name: group[name] for name in told if name != "name"} | {"name": group["name"]} == told
+        assert told["shared"] >= 300_000 > told["exclusive"] >= 100_000
+    assert usage(f"{uri}/{ROOT}/own@v1")["name"] == "own"
+    assert usage(f"{uri}/{ROOT}/d")["name"] == ROOT
+    assert (usage(f"{uri}/1")["name"], usage(uri)["name"], usage(uri)["shared"]) == ("1", "", 0)
+    assert "which deleting it would free" in CliRunner().invoke(main, ["info", uri, "--usage"]).stdout

@@ -154,6 +154,7 @@ def examine(uri: str, *, write: bool = True, fix: bool = False) -> Checkup:
     """
     found = Checkup(uri)
     found.values = configuration.environment()
+    found.try_("variables", configuration.check_variables)
     try:
         kind, _, _ = parse(uri)
         found.try_("plugin", lambda: _plugin(uri))

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from mlflow_versioned_store.backends import s3_arguments, s3_config
+from mlflow_versioned_store.content import cache
+from mlflow_versioned_store.content.workers import memory_from_environment
+from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import VersionedStoreError
-from mlflow_versioned_store.settings import Settings
+from mlflow_versioned_store.settings import Settings, staging_from_environment
 
 HIDDEN = "[hidden]"
 
@@ -63,6 +66,7 @@ SHOWN: Mapping[str, str] = {
     "ALL_PROXY": "",
     "NO_PROXY": "",
 }
+_SWITCHES = ("MVS_CACHE", "MVS_DEDUP", "MVS_DELTA", "MVS_GIT")
 _OURS = re.compile(r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP)_")
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|KEY|CREDENTIAL|SAS|CONNECTION|SIGNATURE|AUTH", re.IGNORECASE)
 _SECRET_CHARACTERS_MIN = 4
@@ -102,6 +106,19 @@ def environment() -> list[Value]:
             found.append(Value(name, default, "default"))
     others = sorted(name for name in os.environ if _OURS.match(name) and name not in SHOWN)
     return found + [Value(name, HIDDEN, "environment") for name in others]
+
+
+def check_variables() -> None:
+    """Check that those who read the variables of this package understand their values.
+
+    Raises:
+        InvalidInput: One does not; the message names the variable.
+    """
+    cache.default()
+    memory_from_environment()
+    staging_from_environment(Settings())
+    for name in _SWITCHES:
+        switch(name)
 
 
 def connection(kind: str) -> list[Value]:

@@ -104,3 +104,27 @@ def test_what_is_no_address_of_ours_is_no_matter_of_the_plugin(tmp_path: Path) -
     checks = json.loads(CliRunner().invoke(main, ["doctor", str(tmp_path), "--json"]).stdout)["checks"]
     assert [check["name"] for check in checks] == ["configuration"]
     assert "versioned-file://" in checks[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MVS_CACHE_SIZE", "abc"),
+        ("MVS_CACHE", "x"),
+        ("MVS_MEMORY", "much"),
+        ("MVS_STAGE_SECONDS", "soon"),
+        ("MVS_STAGE_BYTES", "many"),
+        ("MVS_DEDUP", "x"),
+        ("MVS_DELTA", "x"),
+        ("MVS_GIT", "x"),
+    ],
+)
+def test_a_variable_that_nobody_understands_fails(
+    uri: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """What an upload would refuse is told before one does."""
+    monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(main, ["doctor", uri, "--read-only", "--json"])
+    failed = [check for check in json.loads(told.stdout)["checks"] if check["status"] == "failed"]
+    assert "variables" in {check["name"] for check in failed}
+    assert name in failed[0]["detail"]

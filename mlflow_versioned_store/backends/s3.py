@@ -94,7 +94,9 @@ def _is_express(bucket: str) -> bool:
 
 def _clock(bucket: str, config: S3Config) -> Callable[[], datetime]:
     url, _ = config.address(bucket)
-    return partial(server_time, url, verify_tls=config.verify_tls, ca_bundle=config.ca_bundle, proxy=config.proxy)
+    return partial(
+        server_time, url, verify_tls=config.verify_tls, ca_bundle=config.ca_bundle, proxy=config.proxy(bucket)
+    )
 
 
 @dataclass
@@ -145,8 +147,8 @@ class _Handles:
         }
         if config.ca_bundle is not None:
             options["root_certificate"] = _certificates(config.ca_bundle)
-        if config.proxy is not None:
-            options["proxy_url"] = config.proxy
+        if (proxy := config.proxy(self.bucket)) is not None:
+            options["proxy_url"] = proxy
         provider: Callable[[], Any] | None = config.credentials.for_obstore if config.credentials else None
         # obstore reads AWS_* variables by itself; what is set here wins over them.
         settings: dict[str, Any] = {

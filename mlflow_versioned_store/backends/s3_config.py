@@ -37,7 +37,7 @@ class S3Config:
         addressing_style: "auto", "path" or "virtual", as boto3 means them.
         verify_tls: Check the server's certificate.
         ca_bundle: A file of certificates to trust.
-        proxy: The proxy to reach the server through.
+        proxies: The variables of the environment that say which proxy leads where.
         expected_bucket_owner: The account that must own the bucket.
         credentials: The source of keys; None sends requests unsigned.
         upload: Arguments of every write.
@@ -51,7 +51,7 @@ class S3Config:
     addressing_style: str
     verify_tls: bool
     ca_bundle: str | None
-    proxy: str | None = field(repr=False)
+    proxies: Mapping[str, str] = field(repr=False, hash=False)
     expected_bucket_owner: str | None
     credentials: Credentials | None
     upload: UploadArguments
@@ -61,19 +61,20 @@ class S3Config:
 
     def effective(self) -> dict[str, tuple[str, str]]:
         """Return each value in words, without secrets, and where it came from."""
+        proxy = self.proxy()
         values = {
             "endpoint": _without_login(self.endpoint) or "AWS",
             "region": self.region,
             "addressing style": self.addressing_style,
             "TLS": self.ca_bundle or "system certificates" if self.verify_tls else "not checked",
-            "proxy": _without_login(self.proxy) or "none",
+            "proxy": _without_login(proxy) or "none",
             "expected bucket owner": self.expected_bucket_owner or "any",
             "upload arguments": ", ".join(name for name, _ in self.upload.given) or "none",
             "FIPS": "on" if self.fips else "off",
             "dual stack": "on" if self.dual_stack else "off",
         }
         told = {
-            "proxy": "proxy variables" if self.proxy else "default",
+            "proxy": "proxy variables" if proxy else "default",
             "upload arguments": s3_arguments.VARIABLE if self.upload.given else "default",
         }
         found = {name: (value, self.origins.get(name) or told.get(name, "default")) for name, value in values.items()}
@@ -93,6 +94,14 @@ class S3Config:
             return base, False
         parts = urlsplit(base)
         return urlunsplit(parts._replace(netloc=f"{bucket}.{parts.netloc}")), True
+
+    def proxy(self, bucket: str | None = None) -> str | None:
+        """Return the proxy through which `bucket`, or the server without one in its name, is reached."""
+        url = self.address(bucket)[0] if bucket else self.endpoint or f"https://{self._aws_host()}"
+        parts = urlsplit(url)
+        if not parts.hostname or urllib.request.proxy_bypass_environment(parts.netloc, self.proxies):  # type: ignore[attr-defined]
+            return None
+        return self.proxies.get(parts.scheme) or self.proxies.get("all")
 
     def _aws_host(self) -> str:
         suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
@@ -134,7 +143,7 @@ def resolve() -> S3Config:
         addressing_style=settings.addressing_style(),
         verify_tls=not settings.flag("TLS", "MLFLOW_S3_IGNORE_TLS"),
         ca_bundle=settings.first("TLS", "AWS_CA_BUNDLE", setting="ca_bundle"),
-        proxy=_proxy(endpoint or "https://s3.amazonaws.com"),
+        proxies=urllib.request.getproxies_environment(),
         expected_bucket_owner=settings.first("expected bucket owner", "MLFLOW_S3_EXPECTED_BUCKET_OWNER")
         or upload.text("ExpectedBucketOwner"),
         credentials=credentials,
@@ -222,14 +231,6 @@ def _unsigned() -> bool:
     if version.lower() not in ("s3v4", "unsigned"):
         raise InvalidInput(f"{_SIGNATURE} must be s3v4 or unsigned, not {version!r}.")
     return version.lower() == "unsigned"
-
-
-def _proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    proxies = urllib.request.getproxies_environment()
-    if not parts.hostname or urllib.request.proxy_bypass_environment(parts.netloc, proxies):  # type: ignore[attr-defined]
-        return None
-    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _without_login(url: str | None) -> str | None:

@@ -44,7 +44,7 @@ class TestEnvironment:
     def test_defaults_are_boto3s(self) -> None:
         """Without settings: AWS, us-east-1, checked TLS, no proxy."""
         config = resolve()
-        assert (config.endpoint, config.region, config.verify_tls, config.proxy) == (None, "us-east-1", True, None)
+        assert (config.endpoint, config.region, config.verify_tls, config.proxy()) == (None, "us-east-1", True, None)
         assert config.address("some-bucket") == ("https://some-bucket.s3.us-east-1.amazonaws.com", True)
 
     def test_mlflows_endpoint_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +72,9 @@ class TestEnvironment:
         """HTTPS_PROXY and HTTP_PROXY are for their protocol, ALL_PROXY for both; NO_PROXY names exceptions."""
         monkeypatch.setenv(variable, "http://proxy.example:3128")
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", endpoint)
-        assert resolve().proxy == ("http://proxy.example:3128" if proxied else None)
+        assert resolve().proxy() == ("http://proxy.example:3128" if proxied else None)
         monkeypatch.setenv("NO_PROXY", "s3.example")
-        assert resolve().proxy is None
+        assert resolve().proxy() is None
 
     @pytest.mark.parametrize(
         ("variables", "bucket", "address"),
@@ -135,7 +135,7 @@ class TestEnvironment:
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://user:secret-login@host:9000")
         monkeypatch.setenv("http_proxy", "http://user:secret-proxy@proxy:3128")
         config = resolve()
-        assert config.proxy == "http://user:secret-proxy@proxy:3128"
+        assert config.proxy() == "http://user:secret-proxy@proxy:3128"
         assert "secret" not in str(config.effective())
         assert "very-secret" not in repr(config)
         assert "secret-token" not in repr(config)
@@ -238,3 +238,26 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setenv("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "unsigned")
     assert resolve().credentials is None
+
+
+@pytest.mark.parametrize(
+    ("bypassed", "region", "proxied"),
+    [
+        (".s3.eu-west-1.amazonaws.com", "eu-west-1", False),
+        ("s3.eu-west-1.amazonaws.com", "eu-west-1", False),
+        ("some-bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", False),
+        ("other-bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", True),
+        (".s3.eu-west-1.amazonaws.com", "us-east-1", True),
+        ("amazonaws.com", "us-east-1", False),
+        ("s3.amazonaws.com", "us-east-1", True),
+    ],
+)
+@pytest.mark.usefixtures("keys")
+def test_no_proxy_names_the_host_of_a_bucket(
+    monkeypatch: pytest.MonkeyPatch, bypassed: str, region: str, *, proxied: bool
+) -> None:
+    """NO_PROXY is compared with the host that requests on a bucket of AWS go to."""
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", bypassed)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    assert (resolve().proxy("some-bucket") is not None) == proxied

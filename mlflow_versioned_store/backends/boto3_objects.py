@@ -175,7 +175,7 @@ def s3_client(
     from botocore.config import Config
     from botocore.session import Session
 
-    session = Session()
+    session, proxy = Session(), config.proxy()
     settings: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS_MAX,
         "read_timeout": STALL_SECONDS_MAX,
@@ -186,7 +186,7 @@ def s3_client(
         "s3": {"addressing_style": config.addressing_style, "payload_signing_enabled": sign_payloads},
         "use_fips_endpoint": config.fips,
         "use_dualstack_endpoint": config.dual_stack,
-        "proxies": {"http": config.proxy, "https": config.proxy} if config.proxy else {},
+        "proxies": {"http": proxy, "https": proxy} if proxy else {},
         "signature_version": "s3v4" if config.credentials else UNSIGNED,
     }
     if config.credentials is not None:
@@ -203,8 +203,16 @@ def s3_client(
 
 def answer_of(error: Exception) -> Answer:
     """Return what boto3's exception says the provider answered."""
+    from botocore import exceptions as told
     from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError
 
+    # What boto3 says before it sends anything.
+    if isinstance(error, (told.ParamValidationError, told.ValidationError, told.MissingParametersError)):
+        return Answer(400, text=str(error), sent=False)
+    if isinstance(error, (told.NoCredentialsError, told.PartialCredentialsError, told.CredentialRetrievalError)):
+        return Answer(401, text=str(error), sent=False)
+    if isinstance(error, (told.SSOError, told.TokenRetrievalError)):
+        return Answer(401, text=str(error), sent=False)
     if not isinstance(error, ClientError):
         sent = not isinstance(error, (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError))
         return Answer(None, text=str(error), sent=sent)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
 from urllib.parse import parse_qsl
 
 from mlflow_versioned_store.errors import InvalidInput
@@ -34,6 +37,11 @@ _ATTRIBUTES = {
     "ContentLanguage": "Content-Language",
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
+}
+# Clients send what they are given, and servers want one form of each.
+_TIMES: dict[str, Callable[[datetime], str]] = {
+    "Expires": partial(format_datetime, usegmt=True),
+    "ObjectLockRetainUntilDate": lambda time: time.isoformat(timespec="seconds").replace("+00:00", "Z"),
 }
 _ENCRYPTION = {"BucketKeyEnabled", "ServerSideEncryption", "SSEKMSKeyId"}
 _CUSTOMER_KEY = {"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"}
@@ -154,6 +162,7 @@ def parse(text: str | None) -> UploadArguments:
         raise InvalidInput(f"{VARIABLE} must be a JSON object, such as {{'ACL': 'private'}}.")
     for name, value in given.items():
         _check(name, value)
+    given |= {name: write(_time(name, given[name])) for name, write in _TIMES.items() if name in given}
     if "SSEKMSKeyId" in given and not str(given.get("ServerSideEncryption", "")).startswith("aws:kms"):
         raise InvalidInput(f"SSEKMSKeyId in {VARIABLE} needs ServerSideEncryption to be aws:kms.")
     if "SSECustomerKey" in given and "ServerSideEncryption" in given:
@@ -173,6 +182,8 @@ def _check(name: str, value: object) -> None:
         raise InvalidInput(f"{name} in {VARIABLE} must be a {wanted.__name__}.")
     if isinstance(value, dict) and not all(isinstance(item, str) for item in value.values()):
         raise InvalidInput(f"Metadata in {VARIABLE} must map names to texts.")
+    if isinstance(value, dict) and not all(_sendable(text) for item in value.items() for text in item):
+        raise InvalidInput(f"Metadata in {VARIABLE} must be printable ASCII: it is sent in headers.")
     if name == "StorageClass" and value in _ARCHIVES:
         raise InvalidInput(
             f"Objects of the storage class {value} ({VARIABLE}) cannot be read back at once. Use another."
@@ -185,6 +196,24 @@ def _check(name: str, value: object) -> None:
         raise InvalidInput(f"RequestPayer in {VARIABLE} must be requester.")
     if name == "SSECustomerKey" and isinstance(value, str):
         _customer_key(value)
+
+
+def _sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            time = parsedate_to_datetime(text)
+        except ValueError:
+            raise InvalidInput(
+                f"{name} in {VARIABLE} must be a time such as 2027-01-01T00:00:00Z, not {text!r}."
+            ) from None
+    # boto3 takes a time without a zone for UTC, too.
+    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
 
 
 def _customer_key(text: str) -> bytes:

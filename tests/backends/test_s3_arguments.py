@@ -33,6 +33,10 @@ KEY = "0123456789abcdef0123456789abcdef"
         ('{"BucketKeyEnabled": "true"}', "must be a bool"),
         ('{"Metadata": {"a": 1}}', "names to texts"),
         ('{"ACL": 3}', "must be a str"),
+        ('{"Metadata": {"a": "gr\u00fcn"}}', "printable ASCII"),
+        ('{"Metadata": {"a": "b\\nc"}}', "printable ASCII"),
+        ('{"ObjectLockRetainUntilDate": "next year"}', "must be a time"),
+        ('{"Expires": "soon"}', "must be a time"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(text: str, says: str) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from botocore import exceptions
 
-from mlflow_versioned_store.backends import s3
+from mlflow_versioned_store.backends import boto3_objects, s3, s3_arguments
+from mlflow_versioned_store.backends.provider_errors import Request, error_for
 from mlflow_versioned_store.backends.s3_arguments import VARIABLE
 from mlflow_versioned_store.backends.s3_config import resolve
 from mlflow_versioned_store.errors import (
@@ -31,6 +33,34 @@ from tests.backends.scripted import Received, Reply, Scripted, s3_error
 from tests.servers.s3 import S3Server
 
 Environment = Callable[[S3Server], None]
+
+
+ARGUMENTS: dict[str, tuple[object, dict[str, str]]] = {
+    "ACL": ("bucket-owner-full-control", {"x-amz-acl": "bucket-owner-full-control"}),
+    "BucketKeyEnabled": (True, {"x-amz-server-side-encryption-bucket-key-enabled": "true"}),
+    "CacheControl": ("no-transform", {"cache-control": "no-transform"}),
+    "ContentDisposition": ("inline", {"content-disposition": "inline"}),
+    "ContentLanguage": ("de", {"content-language": "de"}),
+    "ContentType": ("text/x", {"content-type": "text/x"}),
+    "Expires": ("2027-01-01T01:00:00+01:00", {"expires": "Fri, 01 Jan 2027 00:00:00 GMT"}),
+    "GrantFullControl": ("id=1", {"x-amz-grant-full-control": "id=1"}),
+    "GrantRead": ("id=1", {"x-amz-grant-read": "id=1"}),
+    "GrantReadACP": ("id=1", {"x-amz-grant-read-acp": "id=1"}),
+    "GrantWriteACP": ("id=1", {"x-amz-grant-write-acp": "id=1"}),
+    "Metadata": ({"team": "churn"}, {"x-amz-meta-team": "churn"}),
+    "ObjectLockLegalHoldStatus": ("ON", {"x-amz-object-lock-legal-hold": "ON"}),
+    "ObjectLockMode": ("GOVERNANCE", {"x-amz-object-lock-mode": "GOVERNANCE"}),
+    "ObjectLockRetainUntilDate": (
+        "2027-01-01",
+        {"x-amz-object-lock-retain-until-date": "2027-01-01T00:00:00Z"},
+    ),
+    "RequestPayer": ("requester", {"x-amz-request-payer": "requester"}),
+    "SSEKMSEncryptionContext": ("e30=", {"x-amz-server-side-encryption-context": "e30="}),
+    "SSEKMSKeyId": ("key-1", {"x-amz-server-side-encryption-aws-kms-key-id": "key-1"}),
+    "ServerSideEncryption": ("aws:kms", {"x-amz-server-side-encryption": "aws:kms"}),
+    "StorageClass": ("STANDARD_IA", {"x-amz-storage-class": "STANDARD_IA"}),
+    "Tagging": ("team=churn&cost=a%20b", {}),
+}
 
 
 class TestRequests:
@@ -116,37 +146,18 @@ class TestRequests:
 
     @pytest.mark.usefixtures("client")
     def test_every_argument_is_on_every_write(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Upload arguments are on small, large and conditional writes, and not on reads and listings."""
-        arguments = {
-            "ACL": "bucket-owner-full-control",
-            "BucketKeyEnabled": True,
-            "CacheControl": "no-transform",
-            "Metadata": {"team": "churn"},
-            "ObjectLockMode": "GOVERNANCE",
-            "ObjectLockRetainUntilDate": "2027-01-01T00:00:00Z",
-            "RequestPayer": "requester",
-            "SSEKMSKeyId": "key-1",
-            "ServerSideEncryption": "aws:kms",
-            "StorageClass": "STANDARD_IA",
-            "Tagging": "team=churn&cost=a%20b",
-        }
-        monkeypatch.setenv(VARIABLE, json.dumps(arguments))
+        """Upload arguments are on small, large and conditional writes as servers expect them, and not on reads."""
+        # The owner is checked on every other request as well, and customer keys are not sent without TLS.
+        assert set(ARGUMENTS) == s3_arguments._KNOWN - s3_arguments._CUSTOMER_KEY - {"ExpectedBucketOwner"}
+        monkeypatch.setenv(VARIABLE, json.dumps({name: value for name, (value, _) in ARGUMENTS.items()}))
+        expected = {name: value for _, headers in ARGUMENTS.values() for name, value in headers.items()}
         backend = once()
         backend.put("a", b"1")
         backend.put("b", b"1" * (1 << 20))
         backend.put("c", b"1", create=True)
         for request in scripted.received:
-            headers = request.headers
-            assert headers["x-amz-acl"] == "bucket-owner-full-control"
-            assert headers["x-amz-server-side-encryption"] == "aws:kms"
-            assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "key-1"
-            assert headers["x-amz-server-side-encryption-bucket-key-enabled"] == "true"
-            assert headers["x-amz-storage-class"] == "STANDARD_IA"
-            assert parse_qs(headers["x-amz-tagging"]) == {"team": ["churn"], "cost": ["a b"]}
-            assert headers["x-amz-request-payer"] == "requester"
-            assert headers["x-amz-meta-team"] == "churn"
-            assert headers["x-amz-object-lock-mode"] == "GOVERNANCE"
-            assert headers["cache-control"] == "no-transform"
+            assert expected.items() <= request.headers.items()
+            assert parse_qs(request.headers["x-amz-tagging"]) == {"team": ["churn"], "cost": ["a b"]}
         signed = scripted.received[-1].headers["authorization"]
         assert all(name in signed for name in scripted.received[-1].headers if name.startswith("x-amz-"))
         scripted.received.clear()
@@ -273,6 +284,23 @@ class TestAnswers:
             once().put("a/b", b"1", create=True)
         assert failed.type is error
         assert len(scripted.received) == 1
+
+    @pytest.mark.parametrize(
+        ("error", "meaning"),
+        [
+            (exceptions.ParamValidationError(report="Invalid type"), InvalidInput),
+            (exceptions.NoCredentialsError(), CredentialsMissing),
+            (exceptions.CredentialRetrievalError(provider="sso", error_msg="ended"), CredentialsMissing),
+            (exceptions.UnauthorizedSSOTokenError(), CredentialsMissing),
+            (exceptions.ReadTimeoutError(endpoint_url="http://host"), OutcomeUnknown),
+            (exceptions.EndpointConnectionError(endpoint_url="http://host", error="refused"), Unavailable),
+        ],
+        ids=lambda value: getattr(value, "__name__", type(value).__name__),
+    )
+    def test_what_boto3_refuses_itself_is_certain(self, error: Exception, meaning: type[Exception]) -> None:
+        """Only a create that may have been sent is uncertain; wrong arguments and missing keys are what they are."""
+        told = error_for(boto3_objects.answer_of(error), Request("create", "s3://some-bucket", "a"))
+        assert type(told) is meaning
 
     def test_a_refused_look_up_says_why(self, scripted: Scripted) -> None:
         """HEAD has no body to say what is missing, so GET is asked."""

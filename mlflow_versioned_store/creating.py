@@ -69,7 +69,7 @@ def find_or_create(uri: str) -> Found:
     try:
         return finding.find(uri)
     except NoStore as missing:
-        if not _may_create():
+        if not may_create():
             raise NoStore(
                 f"There is no versioned store at or above {uri}, and MVS_CREATE forbids to make one. "
                 "`mvs init URI` makes it where it shall be."
@@ -82,7 +82,12 @@ def find_or_create(uri: str) -> Found:
     return finding.find(uri)
 
 
-def _may_create() -> bool:
+def may_create() -> bool:
+    """Tell whether a first upload may make a store, as `MVS_CREATE` says.
+
+    Raises:
+        InvalidInput: It is no switch.
+    """
     # "never" says of a creation what "off" says of a switch.
     return os.environ.get("MVS_CREATE", "").strip().lower() != "never" and switch("MVS_CREATE")
 

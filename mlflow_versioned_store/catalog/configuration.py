@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from mlflow_versioned_store import creating
 from mlflow_versioned_store.backends import s3_arguments, s3_config
 from mlflow_versioned_store.content import cache
 from mlflow_versioned_store.content.workers import memory_from_environment
@@ -114,6 +115,7 @@ def check_variables() -> None:
     Raises:
         InvalidInput: One does not; the message names the variable.
     """
+    creating.may_create()
     cache.default()
     memory_from_environment()
     staging_from_environment(Settings())

@@ -109,6 +109,7 @@ def test_what_is_no_address_of_ours_is_no_matter_of_the_plugin(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("MVS_CREATE", "nver"),
         ("MVS_CACHE_SIZE", "abc"),
         ("MVS_CACHE", "x"),
         ("MVS_MEMORY", "much"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.cli import output
+from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.wording import printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ class _Bar:
         pass
 
 
+def _is_watched() -> bool:
+    """Tell whether somebody looks at stderr and wants bars, as MLflow's own variable says."""
+    wanted = switch("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
+    return wanted and sys.stderr.isatty() and not output.wants_json()
+
+
 @contextmanager
 def transfer(title: str, total: int | None) -> Iterator[Progress | None]:
     """Show a bar while the block runs, and remove it at its end; nothing where nobody looks.
@@ -39,7 +46,7 @@ def transfer(title: str, total: int | None) -> Iterator[Progress | None]:
         title: What is moved.
         total: Its bytes, where that is known.
     """
-    if output.wants_json() or not sys.stderr.isatty():
+    if not _is_watched():
         yield None
         return
     from rich.console import Console
@@ -66,7 +73,7 @@ def counting(title: str) -> Iterator[Callable[[], None]]:
     Args:
         title: What is done.
     """
-    if output.wants_json() or not sys.stderr.isatty():
+    if not _is_watched():
         yield lambda: None
         return
     from rich.console import Console

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_versioned_store.errors import Unsupported
+from mlflow_versioned_store.pools import Pool
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 # What DuckDB holds besides its buffers comes on top: the process stays below 1 GiB.
 _MEMORY = "512MB"
 _THREADS_MAX = 4
-_INTERRUPTED = "Query interrupted"
+_INTERRUPTED_AGAIN_SECONDS = 0.05
+
+T = TypeVar("T")
+_querying = Pool("query", lambda: _THREADS_MAX)
 
 
 class Sql:
@@ -33,8 +38,7 @@ class Sql:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
-        with _interruptible():
-            return self._connection.execute(query).fetchall()
+        return self._run(lambda: self._connection.execute(query).fetchall())
 
     def row(self, query: str) -> tuple[Any, ...]:
         """Return the one row that a query finds."""
@@ -43,23 +47,19 @@ class Sql:
 
     def keep(self, name: str, query: str) -> None:
         """Keep what a query finds as a table, in the place of one of that name."""
-        with _interruptible():
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+        self._run(lambda: self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}"))
 
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C be what it is everywhere: DuckDB notices it while a query runs, and says so in a text alone."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.InterruptException as error:
-        raise KeyboardInterrupt from error
-    except RuntimeError as error:
-        if str(error) != _INTERRUPTED:
+    def _run(self, work: Callable[[], T]) -> T:
+        """Run a query in another thread, so that Ctrl-C ends it: DuckDB itself looks for one now and then at best."""
+        running = _querying.submit(work)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            while not running.done():
+                # One that comes before the query does is lost.
+                self._connection.interrupt()
+                wait([running], timeout=_INTERRUPTED_AGAIN_SECONDS)
             raise
-        raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Never done in a lifetime, but DuckDB looks for a signal every moment.
+# Never done in a lifetime, and DuckDB would look for a signal only between its parts.
 SCRIPT = """
 import os, signal, sys, threading
 from mlflow_versioned_store.diff.sql import sql_over

@@ -145,7 +145,7 @@ class ArtifactRoot:
             deleted: Paths that end in the same commit, with all that is below them, before the items are there.
 
         Raises:
-            InvalidInput: A path is not valid, reads as an address, or occurs twice or as file and folder.
+            InvalidInput: A path is not valid, reads as an address, occurs twice, or would be both a file and a folder.
             SourceChanged, LocalStorageFailed: A source cannot be read as it is.
             VersionedStoreError: The store refused or failed; nothing is visible of the change.
         """
@@ -439,14 +439,6 @@ class ArtifactRoot:
         all_appended = self._log.append(drafts) if drafts else []
         for draft, appended in zip(drafts, all_appended, strict=True):
             ended = appended.deleted
-            if ended and draft.operation != "delete":
-                _log.warning(
-                    "%d paths in %r ended, such as %r: a file came where a folder was, or a folder where a file was. "
-                    "Their versions stay readable by their addresses.",
-                    len(ended),
-                    self.name,
-                    ended[0].path,
-                )
             if ended and self._store.settings.native:
                 self._native.changed(ended, draft.id)
         return all_appended

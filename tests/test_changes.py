@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from mlflow_versioned_store.artifact_root import ArtifactRoot
@@ -35,19 +33,17 @@ def test_other_names_are_fine(path: str) -> None:
     assert checked_paths([Item(path, b"")]) == [path]
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "ended"),
-    [(["d/a", "d/b"], "d", 2), (["d"], "d/a", 1), (["d"], "d", 0), (["d/a"], "d/b", 0)],
-)
-def test_what_gives_way_is_said(
-    root: ArtifactRoot, caplog: pytest.LogCaptureFixture, before: list[str], after: str, ended: int
-) -> None:
-    """A file where a folder was, or the other way round, logs one warning that counts the paths that ended."""
-    root.upload([Item(path, b"1") for path in before], context=CONTEXT)
-    with caplog.at_level(logging.WARNING, "mlflow_versioned_store"):
-        root.upload([Item(after, b"2")], context=CONTEXT)
-    said = [record.getMessage() for record in caplog.records if "ended" in record.getMessage()]
-    assert [message.split()[0] for message in said] == ([str(ended)] if ended else [])
+@pytest.mark.parametrize(("before", "after"), [("d/a", "d"), ("d", "d/a")])
+def test_what_would_be_a_file_and_a_folder_is_refused(root: ArtifactRoot, before: str, after: str) -> None:
+    """The error names both paths; nothing of the change is there, and what was, stays, until it is deleted."""
+    root.upload([Item(before, b"1")], context=CONTEXT)
+    items = [Item("beside", b"2"), Item(after, b"2")]
+    with pytest.raises(InvalidInput, match="'d/a'") as refused:
+        root.upload(items, context=CONTEXT)
+    assert "'d'" in str(refused.value)
+    assert [version.path for version in root.walk()] == [before]
+    root.upload(items, context=CONTEXT, deleted=[before])
+    assert [version.path for version in root.walk()] == ["beside", after]
 
 
 def test_deletions_and_uploads_are_one_commit(root: ArtifactRoot) -> None:

@@ -214,7 +214,13 @@ class Appender:
         while True:
             self._settle(batch, state)
             state = self._with_checkpoint(state)
-            attempt = self._numbered(state, [job for job in batch if not job.done])
+            attempt, refused = self._numbered(state, [job for job in batch if not job.done])
+            if refused and (newest := self._head.newest()).number > state.number:
+                # They may work after all in the state that others have made of it.
+                state = newest
+                continue
+            for job, error in refused:
+                job.error = error
             if not attempt.answers:
                 break
             record = self._record(attempt, parts)
@@ -275,19 +281,20 @@ class Appender:
                 if number <= state.number and not job.done:
                     job.appended = job.tried.pop(number).get(self._commits.required(number).digest)
 
-    def _numbered(self, state: State, jobs: list[Job]) -> _Attempt:
-        """Number the calls; one that cannot work in this state fails alone."""
+    def _numbered(self, state: State, jobs: list[Job]) -> tuple[_Attempt, list[tuple[Job, NotFound | InvalidInput]]]:
+        """Number the calls, and return apart those that cannot work in this state, with their errors."""
+        refused: list[tuple[Job, NotFound | InvalidInput]] = []
         while True:
             attempt = _Attempt(state)
             for job in jobs:
                 try:
                     attempt.add(job)
                 except (NotFound, InvalidInput) as error:
-                    job.error = error
+                    refused.append((job, error))
                     break
             else:
-                return attempt
-            jobs = [job for job in jobs if not job.done]
+                return attempt, refused
+            jobs = [other for other in jobs if other is not job]
 
     def _with_checkpoint(self, state: State) -> State:
         if state.number < self._no_checkpoint_before or not checkpoints.is_due(state):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlflow_versioned_store.errors import NotFound
+from mlflow_versioned_store.errors import InvalidInput, NotFound
 from mlflow_versioned_store.history.addresses import check_alias, format_address, is_numbered, readings
 from mlflow_versioned_store.history.folding import Fold
 from mlflow_versioned_store.history.paths import ancestors, sort_key
@@ -33,7 +33,7 @@ class Appended(NamedTuple):
         versions: For each entry of the draft the version that it made, found current or is about; None for a
             deletion (see `deleted`) and for an annotation of a path as such.
         unchanged: For each entry of the draft whether it was current already.
-        deleted: The versions that tombstones ended: those asked for, and files and folders that gave way to another.
+        deleted: The versions that tombstones ended.
     """
 
     commit: int
@@ -62,7 +62,7 @@ def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
 
     Raises:
         NotFound: It is about a version or path that is not there.
-        InvalidInput: It can never work.
+        InvalidInput: It can never work, or makes a file where a folder is, or something below a file.
     """
     numbering = _Numbering(fold)
     action = ACTION_OF[draft.operation]
@@ -118,7 +118,7 @@ class _Numbering:
         if current is None and "@" in entry.path:
             self._note_shadow(entry.path)
         if current is None or current.status != "live" or current.kind != entry.kind:
-            self._make_way(entry)
+            self._check_kind(entry)
         made = Entry(entry.path, "make", number, entry.kind, entry.size, entry.sha256, entry.at, entry.note)
         self.add(made, result=number)
 
@@ -167,21 +167,21 @@ class _Numbering:
             deleted=tuple(version for place in self._deleted if (version := fold.version(*place)) is not None),
         )
 
-    def _make_way(self, entry: DraftEntry) -> None:
-        # A path is a file or a folder, never both: what it was ends in the same change.
+    def _check_kind(self, entry: DraftEntry) -> None:
+        """Refuse a file where a folder is, and anything below a file: a path is one or the other, never both."""
         for folder in ancestors(entry.path):
             if folder in self._known_folders:
                 break
-            self._known_folders.add(folder)
             current = self._now.latest(folder)
             if current is not None and current.status == "live" and current.kind == "file":
-                self._end(current)
-        if entry.kind == "file":
-            if entry.path in self._known_folders:
-                # It is one no more, and neither are those inside it.
-                self._known_folders.clear()
-            for version in list(self._now.below(entry.path)):
-                self._end(version)
+                raise _two_kinds(entry.path, f"{folder!r} is a file")
+            self._known_folders.add(folder)
+        here = self._now.latest(entry.path)
+        if entry.kind == "folder":
+            if here is not None and here.status == "live" and here.kind == "file":
+                raise _two_kinds(entry.path, f"{entry.path!r} is a file")
+        elif (inside := next(iter(self._now.below(entry.path)), None)) is not None:
+            raise _two_kinds(entry.path, f"{entry.path!r} is a folder, with {inside.path!r} in it")
 
     def _note_shadow(self, path: str) -> None:
         for base, spec, rest in readings(path):
@@ -217,6 +217,13 @@ class _Numbering:
 def _is_same(current: Version, entry: DraftEntry) -> bool:
     known = entry.sha256 or entry.kind == "folder"
     return bool(known) and current.status == "live" and current.kind == entry.kind and current.sha256 == entry.sha256
+
+
+def _two_kinds(path: str, because: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path!r} cannot be logged: {because}, and a path is a file or a folder, never both. Use another name, or"
+        " delete what is there first: that is recorded, and its versions stay."
+    )
 
 
 def _summary(unchanged: Sequence[tuple[str, int]]) -> Unchanged | None:

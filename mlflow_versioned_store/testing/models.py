@@ -28,10 +28,14 @@ class RootModel:
         return self.versions[path][number - 1]
 
     def upload(self, items: Mapping[str, Content]) -> list[Stored]:
-        """Store `items` in one commit and return what `ArtifactRoot.upload` returns for them."""
+        """Store `items`, in one commit and return what `ArtifactRoot.upload` returns, unless it `refuses` them."""
         stored = [self._store(path, content) for path, content in items.items()]
         self.commits.append(dict(self.current))
         return stored
+
+    def refuses(self, items: Mapping[str, Content]) -> bool:
+        """Tell whether one of `items` is a file where a folder is, or lies below a file."""
+        return any(self._is_in_the_way(path, content) for path, content in items.items())
 
     def delete(self, path: str) -> int:
         """Delete `path` and all below it, and return how many paths were current."""
@@ -70,18 +74,18 @@ class RootModel:
             (path, number) for path, number in now.items() if self.content(path, number) is not None or path not in full
         }
 
+    def _is_in_the_way(self, path: str, content: Content) -> bool:
+        files = {other for other, number in self.current.items() if self.content(other, number) is not None}
+        if content is None:
+            return not files.isdisjoint([path, *_above(path)])
+        return not files.isdisjoint(_above(path)) or any(other.startswith(path + "/") for other in self.current)
+
     def _store(self, path: str, content: Content) -> Stored:
         known = self.versions.setdefault(path, [])
         size = len(content or b"")
         number = self.current.get(path)
         if number is not None and number == len(known) and known[-1] == content:
             return Stored(path, number, unchanged=True, size=size)
-        # A path is a file or a folder, never both.
-        for other in list(self.current):
-            is_below = content is not None and other.startswith(path + "/")
-            is_file_above = path.startswith(other + "/") and self.content(other, self.current[other]) is not None
-            if is_below or is_file_above:
-                del self.current[other]
         known.append(content)
         self.current[path] = len(known)
         return Stored(path, len(known), unchanged=False, size=size)

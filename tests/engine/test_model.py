@@ -22,6 +22,7 @@ from mlflow_versioned_store.backends.files import FilesBackend
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.context import Context
+from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history.addresses import format_address
 from mlflow_versioned_store.testing import invariants
 from mlflow_versioned_store.testing.clients import client, new_store
@@ -97,6 +98,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(path=st.sampled_from(PATHS), same=st.booleans(), size=st.sampled_from([10, 70_000]))
     def upload_at_once(self, path: str, size: int, *, same: bool) -> None:
         """Let both clients upload at the same time, to one path or two; the log says who was first."""
+        if self.model.refuses({path: b""}):
+            return
         # New contents of one size: whoever is first, what can be drawn afterwards is the same.
         self.uploads_at_once += 1
         paths = (path, path if same else f"{path}.d/at once")
@@ -122,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
         root = client(faulty, "s").root(ROOT)
         contents: dict[str, Content] = {path: random.Random(at).randbytes(size), f"{path}.d/beside": b"%d" % at}
         faulty.at(at, Fault.CRASH_AFTER if after else Fault.CRASH_BEFORE)
-        with contextlib.suppress(Crash):
+        with contextlib.suppress(Crash, InvalidInput):
             root.upload([Item(*item) for item in contents.items()], context=Context())
         number = next((commit.number for commit in client(self.container, "s").root(ROOT).history()), 0)
         if number > len(self.model.commits):
@@ -184,7 +187,11 @@ class StoreMachine(RuleBasedStateMachine):
         items = [Item(path, content) for path, content in contents.items()]
         if as_files:
             items = [Item(path, self._on_disk(content or b"")) for path, content in contents.items()]
-        assert self.roots[by].upload(items, context=Context()) == self.model.upload(contents)
+        if self.model.refuses(contents):
+            with pytest.raises(InvalidInput, match="a file or a folder, never both"):
+                self.roots[by].upload(items, context=Context())
+        else:
+            assert self.roots[by].upload(items, context=Context()) == self.model.upload(contents)
 
     def _on_disk(self, content: bytes) -> str:
         path = f"{self.folder}/source"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -142,7 +143,8 @@ def test_every_path_can_be_addressed(paths: list[str], data: st.DataObject) -> N
     """The doubled address of each version leads to it, and so does the path itself unless it is doubled."""
     log = new_log(DictBackend())
     for index, path in enumerate(paths):
-        upload(log, path, b"%d" % index)
+        with suppress(InvalidInput):  # what is a folder by now, or below a file
+            upload(log, path, b"%d" % index)
     state = log.state()
     for path in set(paths):
         for version in state.versions(path):
@@ -150,7 +152,7 @@ def test_every_path_can_be_addressed(paths: list[str], data: st.DataObject) -> N
         current = state.get(path)
         if current and "@@" not in path:
             assert resolve(log, path).version == current
-    commit = data.draw(st.integers(1, len(paths)))
+    commit = data.draw(st.integers(1, state.number))
     then = log.state_at(commit=commit)
     for version in then.walk():
         found = resolve(log, f"{version.path}@@c{commit}").version

@@ -95,36 +95,44 @@ def test_a_deletion_of_a_file_leaves_its_namesakes(backend: DictBackend) -> None
     assert _read_anew(backend).has_folder("d")
 
 
-def test_a_file_gives_way_to_a_folder_and_back(backend: DictBackend) -> None:
-    """A path is a file or a folder, never both: what it was ends in the same change, and that is on record."""
+@pytest.mark.parametrize(("there", "then"), [("a", "a/b/c"), ("a/b", "a/b/c"), ("a/b/c", "a"), ("a/b/c", "a/b")])
+def test_a_path_is_a_file_or_a_folder_never_both(there: str, then: str) -> None:
+    """What would make it both is refused, also behind another client's back; a deleted path is free for either."""
+    backend = DictBackend()
+    log, other = new_log(backend), new_log(backend)
+    other.state()
+    upload(log, there, b"x")
+    for late in (other, log):
+        with pytest.raises(InvalidInput, match=f"'{then}' cannot be logged: '{there}'|with '{there}' in it"):
+            upload(late, then, b"y")
+    assert [version.path for version in _read_anew(backend).walk()] == [there]
+    _say(log, "delete", DraftEntry(there))
+    # This client still remembers what was deleted.
+    upload(other, then, b"y")
+    assert [version.path for version in _read_anew(backend).walk()] == [then]
+
+
+def test_an_empty_folder_is_a_folder_only_while_it_is_empty() -> None:
+    """It may become a file, and hold things; but it does not come in the place of a file."""
+    backend = DictBackend()
     log = new_log(backend)
-    upload(log, "a/b/c", b"x")
-    state = _read_anew(backend)
-    assert (state.get("a"), state.has_folder("a"), [name for name, _ in state.children("")]) == (None, True, ["a"])
-    assert [(e.path, e.action, e.version) for e in log.commit(3).changes[0].entries] == [
-        ("a", "delete", 2), ("a/b/c", "make", 1),
-    ]  # fmt: skip
-    appended = upload(log, "a", b"three")
-    assert [version.path for version in appended.deleted] == ["a/b/c"]
-    state = _read_anew(backend)
-    assert (state.has_folder("a"), state.get("a") == appended.versions[0], list(state.children("a"))) == (
-        False,
-        True,
-        [],
-    )
-    assert [version.number for version in state.versions("a")] == [1, 2, 3]
+    _say(log, "upload", DraftEntry("a", "folder"))
+    upload(log, "a", b"x")
+    with pytest.raises(InvalidInput, match="'a' is a file"):
+        _say(log, "upload", DraftEntry("a", "folder"))
+    _say(log, "upload", DraftEntry("d", "folder"))
+    upload(log, "d/x", b"x")
+    assert _say(log, "upload", DraftEntry("d", "folder")).unchanged == (True,)
+    assert [(version.path, version.kind) for version in _read_anew(backend).walk()] == [("a", "file"), ("d/x", "file")]
 
 
 def test_a_change_may_name_a_path_several_times() -> None:
-    """Entries count in order, each with its own number, and a later one may end an earlier one."""
+    """Entries count in order, each with its own number."""
     backend = DictBackend()
     log = new_log(backend)
-    appended = _say(
-        log, "upload", file("a", b"1"), file("a", b"2"), file("a", b"2"), file("a/b", b"3"), file("a", b"4")
-    )
-    assert [version and version.number for version in appended.versions] == [1, 2, 2, 1, 3]
-    assert appended.unchanged == (False, False, True, False, False)
-    assert [(v.path, v.number) for v in appended.deleted] == [("a", 2), ("a/b", 1)]
+    appended = _say(log, "upload", file("a", b"1"), file("a", b"2"), file("a", b"2"), file("a", b"4"))
+    assert [version and version.number for version in appended.versions] == [1, 2, 2, 3]
+    assert appended.unchanged == (False, False, True, False)
     state = _read_anew(backend)
     assert [version.path for version in state.walk()] == ["a"]
     assert [log.locate([v])[0].version.sha256 for v in state.versions("a")] == [sha256(c) for c in (b"1", b"2", b"4")]

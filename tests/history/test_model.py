@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from mlflow_versioned_store.errors import InvalidInput
 from mlflow_versioned_store.history import checkpoints
 from mlflow_versioned_store.history.log import Log
 from mlflow_versioned_store.history.records import DraftEntry
@@ -31,14 +33,13 @@ class _Model:
     def upload(self, path: str, content: str) -> None:
         if path in self.current and self.versions[path][-1] == content:
             return
-        parts = path.split("/")
-        self.current -= {"/".join(parts[:end]) for end in range(1, len(parts))}
-        self.delete(path)
         self.versions.setdefault(path, []).append(content)
         self.current.add(path)
 
-    def delete(self, folder: str) -> None:
-        self.current -= {path for path in self.current if path == folder or path.startswith(folder + "/")}
+    def refuses(self, paths: Sequence[str]) -> bool:
+        """Tell whether one of the paths, made in turn, is a folder or lies below a file."""
+        there = self.current | set(paths)
+        return any(one.startswith(f"{other}/") for one in there for other in there)
 
 
 class Clients(RuleBasedStateMachine):
@@ -68,6 +69,10 @@ class Clients(RuleBasedStateMachine):
     )
     def upload(self, client: int, files: list[tuple[str, bytes]], fault: int | None) -> None:
         """Log some files in one change; the answer to one create may get lost."""
+        if self.model.refuses([path for path, _ in files]):
+            with pytest.raises(InvalidInput, match="a file or a folder, never both"):
+                self.logs[client].append([draft("upload", *(file(path, data) for path, data in files))])
+            return
         if fault is not None:
             backend = self.backends[client]
             wanted = len(backend.calls) + fault

@@ -8,6 +8,7 @@ A lender without a version id may be overwritten by anybody at any time, so it i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from concurrent.futures import wait
 
@@ -20,6 +21,7 @@ from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
 
+_log = logging.getLogger("mlflow_versioned_store")
 # Half of what the rule allows, so that an upload that begins now still commits in time.
 _FRESH_SECONDS = GRACE_SECONDS / 4
 _REMEMBERED = 100_000
@@ -53,6 +55,12 @@ class Sightings:
         asked = elapsed()
         looks = {looking_up.submit(is_there, self._backend, holder): holder for holder in unseen}
         done, late = wait(looks, timeout=HELP_SECONDS)
+        if late:
+            _log.warning(
+                "Bytes are stored plainly where they could have been shared: looking for %d objects took over %g s",
+                len(late),
+                HELP_SECONDS,
+            )
         refused.update(looks[look] for look in late)
         for look in done:
             if look.result():

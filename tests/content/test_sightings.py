@@ -145,12 +145,17 @@ def test_without_marks_nothing_may_be_leaned_on(faulty: FaultyBackend, fault: Fa
     assert seen.unusable(PACKS) == set()
 
 
-def test_slow_marks_are_not_waited_for(faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help may take two seconds, here half of one; a slow HEAD refuses its pack, a slow LIST all."""
+def test_slow_marks_are_not_waited_for(
+    faulty: FaultyBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Help may take two seconds, here half of one; a slow HEAD refuses its pack with a warning, a slow LIST all."""
     monkeypatch.setattr(sightings, "HELP_SECONDS", 0.5)
     seen = Sightings(faulty)
     faulty.when(lambda call: call.key == PACKS[0].key, 2.0)
     assert seen.unusable(PACKS) == {PACKS[0]}
+    assert [record.getMessage().partition(":")[2] for record in caplog.records] == [
+        " looking for 1 objects took over 0.5 s"
+    ]
     faulty.clear()
     faulty.when(lambda call: call.verb == "list", 2.0)
     with pytest.raises(VersionedStoreError, match="longer than"):

@@ -30,9 +30,15 @@ def command(clear: bool) -> None:
 def _print(usage: Usage, freed: int | None) -> None:
     if freed is not None:
         output.line(f"Freed {sized(freed)}.")
+    why_not = "MVS_CACHE turns it off" if usage.limit else "MVS_CACHE_SIZE gives it no room"
     facts = [
         ("folder", usage.folder or "this machine has no place for one"),
-        ("used", "yes" if usage.on else "no, MVS_CACHE turns it off"),
+        (
+            "used",
+            "yes"
+            if usage.on
+            else f"no, {'MVS_CACHE turns it off' if usage.limit else 'MVS_CACHE_SIZE gives it no room'}",
+        ),
         ("holds", f"{sized(usage.size)} of {usage.objects:,} objects"),
         ("limit", sized(usage.limit)),
     ]

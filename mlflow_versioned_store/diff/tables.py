@@ -8,6 +8,7 @@ for statistics and for the rows that differ.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from mlflow_versioned_store.diff.table_rows import RowDiff, compare_rows
 from mlflow_versioned_store.errors import InvalidInput, Unsupported
 
 _VALUE_CHARACTERS_MAX = 80
+_ADVICE = re.compile(r"\n\n|Possible fixes|The search space")
 _MESSAGE_CHARACTERS_MAX = 300
 
 
@@ -117,7 +119,7 @@ def compare_tables(a: Side, b: Side, key: Sequence[str] | None = None) -> tuple[
 
 def _said(error: Exception) -> str:
     """Return what DuckDB says happened, without its advice."""
-    what = str(error).partition("\n\n")[0].partition("Possible fixes")[0]
+    what = _ADVICE.split(str(error), maxsplit=1)[0]
     return " ".join(what.split())[:_MESSAGE_CHARACTERS_MAX]
 
 

@@ -39,6 +39,9 @@ def test_a_cache_that_is_off_says_so(mvs: Mvs, monkeypatch: pytest.MonkeyPatch) 
     """The switch is named."""
     monkeypatch.setenv("MVS_CACHE", "off")
     assert "MVS_CACHE turns it off" in mvs("cache").stdout
+    monkeypatch.setenv("MVS_CACHE", "on")
+    monkeypatch.setenv("MVS_CACHE_SIZE", "0")
+    assert "MVS_CACHE_SIZE gives it no room" in mvs("cache").stdout
 
 
 def test_the_limit_is_told_before_there_is_a_folder(mvs: Mvs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ class ArtifactRoot:
         packed = {path: native.packed.get(path, source) for path, source in files.items() if path not in native.made}
         sources = list(packed.values())
         hints = self._hints(sources, list(packed))
-        uploaded = upload(domain, sources, hints=hints, on_read=count, staging=self._staging(context))
+        uploaded = upload(domain, sources, hints=hints, on_stored=count, staging=self._staging(context))
         contents = native.contents | dict(zip(packed, uploaded.files, strict=True))
         entries = tuple(
             changes.file_entry(path, contents[path]) if path in files else DraftEntry(path, "folder") for path in paths

@@ -33,12 +33,7 @@ def _print(usage: Usage, freed: int | None) -> None:
     why_not = "MVS_CACHE turns it off" if usage.limit else "MVS_CACHE_SIZE gives it no room"
     facts = [
         ("folder", usage.folder or "this machine has no place for one"),
-        (
-            "used",
-            "yes"
-            if usage.on
-            else f"no, {'MVS_CACHE turns it off' if usage.limit else 'MVS_CACHE_SIZE gives it no room'}",
-        ),
+        ("used", "yes" if usage.on else f"no, {why_not}"),
         ("holds", f"{sized(usage.size)} of {usage.objects:,} objects"),
         ("limit", sized(usage.limit)),
     ]

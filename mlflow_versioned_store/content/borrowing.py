@@ -20,7 +20,6 @@ from mlflow_versioned_store.content.packing import Encoded, PackWriter
 from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.publishing import Document
 from mlflow_versioned_store.content.scan import Scanner
-from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
 
 # What is smaller is better stored again: inside a commit, or many in a pack.
@@ -46,7 +45,7 @@ class Borrowing:
 
     def read(self, lender: Lender, stream: Stream) -> str:
         """Read all of an object, within the process's memory budget, and return its SHA-256, hex."""
-        scanner = Scanner([stream], self._domain.chunking, self._domain.digest, ignore)
+        scanner = Scanner([stream], self._domain.chunking, self._domain.digest)
         samples: list[int] = []
         offset = 0
         with memory().lane(lender.size):

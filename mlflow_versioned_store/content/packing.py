@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import msgspec
@@ -11,6 +12,7 @@ from mlflow_versioned_store.content import frames, packs
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.indexes import Placed
 from mlflow_versioned_store.content.packs import DirectoryBuilder, PackName, PackRef
+from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import LANE_BYTES, give_back_freed_memory, memory, sending
 from mlflow_versioned_store.digests import hasher_named
 
@@ -30,10 +32,16 @@ class PackWriter:
     """Appends frames to packs of one domain; not to be shared by threads.
 
     Memory: the pack that fills, and packs on their way within the process's budget for transfers.
+
+    Args:
+        domain: Where the packs go.
+        on_stored: Called with the raw bytes of a pack once it is durable, from any thread.
     """
 
-    def __init__(self, domain: Domain):
+    def __init__(self, domain: Domain, on_stored: Callable[[int], None] = ignore):
         self._domain = domain
+        self._on_stored = on_stored
+        self._raw = 0
         self._pieces: list[Buffer] = []
         self._size = 0
         self._directory = DirectoryBuilder()
@@ -55,6 +63,7 @@ class PackWriter:
         self._directory.add(size, placed.raw, encoded.codec, base)
         self._pieces += (header, encoded.data)
         self._size += size
+        self._raw += placed.raw
 
     def seal(self) -> None:
         """Close the pack that fills and start to send it; waits while too much is on its way already."""
@@ -68,11 +77,12 @@ class PackWriter:
             # Several uploads at once free blocks in many threads, each of which would keep some.
             give_back_freed_memory()
         taken = memory().transfers.take(size)
-        sent = sending.submit(self._send, ref, pieces, size, len(tail))
+        sent = sending.submit(self._send, ref, pieces, size, len(tail), self._raw)
         sent.add_done_callback(lambda _: memory().transfers.give(taken))
         self._sent.append((ref, sent))
         self.bytes_sent += size
-        self._pieces, self._size, self._directory, self._ref = [], 0, DirectoryBuilder(), PackRef()
+        self._pieces, self._size, self._raw = [], 0, 0
+        self._directory, self._ref = DirectoryBuilder(), PackRef()
 
     def finish(self) -> list[PackName]:
         """Wait until every pack is durable and return their names.
@@ -94,7 +104,7 @@ class PackWriter:
             if sent.done():
                 sent.result()
 
-    def _send(self, ref: PackRef, pieces: list[Buffer], size: int, tail: int) -> None:
+    def _send(self, ref: PackRef, pieces: list[Buffer], size: int, tail: int, raw: int) -> None:
         # Large pieces are sent from where they are: a copy of each pack under way costs as much memory again, and more
         # for what freed copies leave in the heap. Many small ones are sent faster as one.
         if size < _PIECE_BYTES_MIN * len(pieces):
@@ -106,6 +116,7 @@ class PackWriter:
         ref.s3_version_id = self._domain.backend.put_named(name.key, pieces).s3_version_id
         pieces.clear()
         ref.name = name
+        self._on_stored(raw)
 
 
 def header_of(placed: Placed, encoded: Encoded) -> bytes:

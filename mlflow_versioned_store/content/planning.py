@@ -82,6 +82,15 @@ def jobs_of(decisions: Sequence[Decided]) -> list[Job]:
     return [decision.job for decision in decisions if isinstance(decision, Decision) and decision.job is not None]
 
 
+def leaned_bytes(decisions: Sequence[Decided]) -> int:
+    """Return how many bytes these decisions do not store, since they are stored already or will be."""
+    return sum(
+        len(decision.data) if isinstance(decision, Stretch) else decision.placed.raw
+        for decision in decisions
+        if isinstance(decision, Stretch) or decision.job is None
+    )
+
+
 def leaned_on(decisions: Sequence[Decided], known: Known) -> set[Holder]:
     """Return what was there before that these decisions need, also as bases; not the packs that this upload writes."""
     packs: set[Holder] = set()

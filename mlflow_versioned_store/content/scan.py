@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from typing import TypeAlias
 
@@ -55,7 +55,6 @@ class Scanner:
         sources: What to read, in order.
         chunking: The store's way of cutting.
         digest: The store's digest function.
-        on_read: Called with the bytes read, as they are read.
         foresight: What is known of stored chunks, so that they are read at less cost.
     """
 
@@ -64,14 +63,12 @@ class Scanner:
         sources: Iterable[Source],
         chunking: Chunking,
         digest: Digest,
-        on_read: Callable[[int], None],
         foresight: Foresight | None = None,
     ):
         self._sources = list(sources)
         self._cutter: Cutter = chunking.cutter()
         self._smallest = chunking.smallest
         self._digest = digest
-        self._on_read = on_read
         self._foresight = foresight
         self.scanned: list[Scanned] = []
 
@@ -95,7 +92,6 @@ class Scanner:
 
     def _items(self, source: Source) -> Iterable[Item]:
         if isinstance(source, bytes):
-            self._on_read(len(source))
             return self._in_memory(source)
         if isinstance(source, (str, os.PathLike)):
             return self._of_file(os.fspath(source))
@@ -117,7 +113,6 @@ class Scanner:
         data = _read_small(path)
         if data is None:
             return self._of_large_file(path)
-        self._on_read(len(data))
         return self._in_memory(data)
 
     def _of_large_file(self, path: str) -> Iterator[Item]:
@@ -174,7 +169,6 @@ class Scanner:
                         names.append((item.digest, len(item.data)))
                 rest = block[used:]
                 scanned.size += used
-                self._on_read(used)
                 hashing.add(block[:used], names)
         scanned.sha256, scanned.states = hashing.hexdigest(), hashing.states
 

@@ -91,7 +91,7 @@ def upload(
     sources: Sequence[Source],
     *,
     hints: Sequence[IndexName] = (),
-    on_read: Callable[[int], None] | None = None,
+    on_stored: Callable[[int], None] = ignore,
     staging: Staging | None = None,
 ) -> Uploaded:
     """Store sources in a domain.
@@ -100,7 +100,7 @@ def upload(
         domain: Where to.
         sources: Paths, bytes or readable binary streams.
         hints: Indexes of the current versions of the same paths.
-        on_read: Called with the bytes read, as they are read.
+        on_stored: Called with the bytes of the sources that are durable, or were stored before; from any thread.
         staging: How to publish a long upload's progress.
 
     Raises:
@@ -110,7 +110,7 @@ def upload(
     known = Known(domain, hints)
     if hints:
         known.take_hints()
-    scanner = Scanner(sources, domain.chunking, domain.digest, on_read or ignore, known if domain.dedup else None)
+    scanner = Scanner(sources, domain.chunking, domain.digest, known if domain.dedup else None)
     size = size_up_to(sources, SEGMENT_BYTES + 1)
     with memory().lane(size):
         segments = scanner.segments() if size <= SEGMENT_BYTES else ahead(scanner.segments())
@@ -119,8 +119,9 @@ def upload(
         if sum(segment.size for segment in first) <= INLINE_RAW_MAX:
             inline = _inline(domain, scanner.scanned, first)
             if inline is not None:
+                on_stored(sum(segment.size for segment in first))
                 return inline
-        packed = _PackedUpload(domain, known, staging)
+        packed = _PackedUpload(domain, known, staging, on_stored)
         for segment in chain(first, segments):
             packed.store(segment)
         return packed.finish(scanner.scanned)
@@ -160,11 +161,12 @@ class _Planned:
 class _PackedUpload:
     """An upload whose frames go into packs."""
 
-    def __init__(self, domain: Domain, known: Known, staging: Staging | None):
+    def __init__(self, domain: Domain, known: Known, staging: Staging | None, on_stored: Callable[[int], None]):
         self._domain = domain
         self._known = known
         self._staging = staging
-        self._writer = PackWriter(domain)
+        self._on_stored = on_stored
+        self._writer = PackWriter(domain, on_stored)
         self._files: dict[Scanned, FileChunks] = {}
         self._bases: dict[Holder, None] = {}
         self._old: set[Holder] = set()
@@ -238,6 +240,7 @@ class _PackedUpload:
             if isinstance(decision, Decision) and decision.job is not None:
                 self._writer.append(decision.placed, next(encoded))
             self._note(decision)
+        self._on_stored(planning.leaned_bytes(planned.decisions))
         self._size += planned.size
         if self._staging is not None and self._stage_is_due(self._staging):
             self._stage(self._staging)

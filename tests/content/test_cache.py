@@ -49,14 +49,20 @@ def folder(tmp_path: Path) -> str:
 
 def read(folder: str, start: int, stop: int, *, name: str = "object") -> list[tuple[int, int]]:
     """Read a range through the cache as a process does that never read before; return what it had to ask for."""
+    asked = begin_to_read(folder, start, stop, name)
+    cache.settle()
+    return asked
+
+
+def begin_to_read(folder: str, start: int, stop: int, name: str = "object") -> list[tuple[int, int]]:
+    """Read a range, and leave what is to be kept on its way."""
     source = Source()
     assert Cache(folder).through(name, start, stop, source.get) == DATA[start:stop]
     return source.asked
 
 
 def files_of(folder: str) -> Iterator[Path]:
-    """Yield the files of all objects, as soon as they are written."""
-    cache.settle()
+    """Yield the files of all objects."""
     return (path for path in Path(folder).glob("mvs-cache-1/??/*") if path.is_file())
 
 
@@ -77,7 +83,7 @@ def test_what_is_on_its_way_comes_once_too(folder: str, monkeypatch: pytest.Monk
         real(path, start, data)
 
     monkeypatch.setattr(cache, "_write", late)
-    assert read(folder, 0, 1 << 20) == [(0, 1 << 20)]
+    assert begin_to_read(folder, 0, 1 << 20) == [(0, 1 << 20)]
     assert memory().transfers.used == 1 << 20
     threading.Timer(0.2, may_write.set).start()
     assert read(folder, 0, 1 << 20) == []
@@ -176,6 +182,7 @@ def test_the_longest_unused_goes_first(folder: str) -> None:
     small = Cache(folder, 8 << 20)
     for number in range(20):
         small.through(f"object {number}", 0, 1 << 20, Source().get)
+        cache.settle()
         # The clock of the files is too coarse for a test; each object is as old as its number says.
         for path in Path(folder).glob("mvs-cache-1/??/*"):
             if time.time() - path.stat().st_mtime < 1000:
@@ -243,6 +250,7 @@ def test_nobody_else_can_look_inside(folder: str) -> None:
         read(folder, 0, 10)
     finally:
         os.umask(before)
+    cache.settle()
     modes = [stat.S_IMODE(path.stat().st_mode) for path in Path(folder).rglob("*")]
     assert {mode & 0o077 for mode in modes} == {0}
 

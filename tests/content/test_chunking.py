@@ -114,7 +114,7 @@ def test_cuts_depend_on_what_comes_after_the_last_cut_only(start: int) -> None:
 def test_blocks_are_cut_as_the_whole(size: int) -> None:
     """What is read in blocks is cut exactly as if it had been in memory at once."""
     data = noise("blocks", size)
-    scanner = Scanner([io.BytesIO(data)], Chunking(), BLAKE3, lambda _: None)
+    scanner = Scanner([io.BytesIO(data)], Chunking(), BLAKE3)
     chunks = [chunk for segment in scanner.segments() for chunk in segment.chunks]
     lengths = [end - start for start, end in pairwise([0, *cuts(data)])]
     assert [len(chunk.data) for chunk in chunks] == lengths

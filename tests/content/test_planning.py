@@ -20,7 +20,7 @@ DATA = noise("planning", 6 * MIB)
 
 def segment_of(data: bytes) -> Segment:
     """Return the chunks of a file."""
-    scanner = Scanner([data], Chunking(), BLAKE3, lambda _: None)
+    scanner = Scanner([data], Chunking(), BLAKE3)
     return Segment([item for segment in scanner.segments() for item in segment.items], len(data))
 
 

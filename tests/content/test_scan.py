@@ -31,7 +31,7 @@ def scanned(
     *sources: Source, chunking: Chunking | None = None, foresight: Foresight | None = None
 ) -> tuple[Scanner, list[Chunk]]:
     """Return a scanner that read all sources, and the chunks that stand for them in the end."""
-    scanner = Scanner(sources, chunking or Chunking(), BLAKE3, lambda _: None, foresight)
+    scanner = Scanner(sources, chunking or Chunking(), BLAKE3, foresight)
     chunks = [chunk for segment in scanner.segments() for chunk in segment.chunks]
     return scanner, [chunk for chunk in chunks if chunk.source in scanner.scanned]
 
@@ -88,7 +88,7 @@ def test_streams_may_give_what_they_like(size: int, sizes: list[int]) -> None:
 
 def test_segments_are_about_16_mib() -> None:
     """Memory does not grow with the size of a source, nor requests with the number of small ones."""
-    scanner = Scanner([noise("s", 40 * MIB), *[b"tiny"] * 1000], Chunking(), BLAKE3, lambda _: None)
+    scanner = Scanner([noise("s", 40 * MIB), *[b"tiny"] * 1000], Chunking(), BLAKE3)
     segments = list(scanner.segments())
     assert all(segment.size < SEGMENT_BYTES + (256 << 10) for segment in segments)
     assert len(segments) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_versioned_store.backends.contract import Backend
+from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
 from mlflow_versioned_store.content.chunking import Chunking
 from mlflow_versioned_store.content.directories import FramesOfRun
 from mlflow_versioned_store.content.domain import Domain
@@ -273,12 +275,34 @@ def test_any_kind_of_source_is_the_same(backend: Backend, tmp_path: Path, size: 
     assert all(read(backend, uploaded, number) == data for number in range(5))
 
 
-def test_what_is_read_is_told(backend: Backend, tmp_path: Path) -> None:
-    """Progress adds up to the bytes of all sources."""
+def test_what_is_durable_is_told(backend: Backend) -> None:
+    """Progress never counts bytes that are still on their way; those that were stored before count at once."""
+    told: list[int] = []
+    told_when_put: list[int] = []
+
+    class Watching(WrapperBackend):
+        """Notes what was told when a pack comes."""
+
+        def put(self, key: str, data: Buffer | Sequence[Buffer], *, create: bool = False) -> ObjectInfo:
+            told_when_put.append(sum(told))
+            return super().put(key, data, create=create)
+
+    data = noise("durable", 9 * MIB)
+    uploaded = upload(domain_of(Watching(backend)), [data], on_stored=told.append)
+    assert told_when_put[0] == 0
+    assert sum(told) == len(data)
+    uploaded.settle()
+    told.clear()
+    upload(domain_of(backend), [data], hints=indexes_of(uploaded), on_stored=told.append)
+    assert sum(told) == len(data)
+
+
+def test_progress_adds_up(backend: Backend, tmp_path: Path) -> None:
+    """What is told is in the end the bytes of all sources."""
     path = tmp_path / "file"
     path.write_bytes(noise("progress", 9 * MIB))
     told: list[int] = []
-    upload(domain_of(backend), [str(path), b"abc", io.BytesIO(bytes(MIB)), b""], on_read=told.append)
+    upload(domain_of(backend), [str(path), b"abc", io.BytesIO(bytes(MIB)), b""], on_stored=told.append)
     assert sum(told) == 10 * MIB + 3
 
 

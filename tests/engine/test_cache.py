@@ -137,6 +137,7 @@ def test_a_new_version_moves_what_is_new(store: Path) -> None:
 def test_a_disk_that_turns_bits_is_found_out(store: Path, cache_folder: Path) -> None:
     """Damage in the cache costs another request, never a wrong byte."""
     moved(store, read_all)
+    cache.settle()
     for path in cache_folder.rglob("*"):
         if path.is_file() and path.stat().st_size > 1_000_000:
             data = bytearray(path.read_bytes())

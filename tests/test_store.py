@@ -8,12 +8,13 @@ import random
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlflow_versioned_store import keys
+from mlflow_versioned_store import keys, marker
 from mlflow_versioned_store import store as store_module
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Child, Folder, Item, Stored
 from mlflow_versioned_store.backends.contract import Backend
@@ -382,8 +383,8 @@ def test_settings_that_need_a_newer_release_are_refused_by_name(store: Store, ne
 def test_a_marker_that_forbids_writing_allows_reading(container: Backend) -> None:
     """Where only writers need a feature, versions are still read."""
     upload(new_store(container), b"before")
-    text = bytes(container.get(keys.MARKER).data)
-    container.put(keys.MARKER, text.replace(b'"needs_to_write": []', b'"needs_to_write": ["signing"]'))
+    made = marker.decode(container.get(keys.MARKER).data, keys.MARKER)
+    container.put(keys.MARKER, marker.encode(replace(made, needs_to_write=("signing",))))
     later = client(container)
     assert later.root(ROOT).read(later.root(ROOT).walk()[0]) == b"before"
     with pytest.raises(Unsupported, match="signing to write"):

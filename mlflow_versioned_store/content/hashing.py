@@ -4,27 +4,40 @@ A file all of whose chunks are those of a known file, in order, has that file's 
 as that is possible. Once it is not, it goes on from the last state that the known file had before they part; what is
 between is made up for by a second reading, checked against the chunks of the first.
 
+Where they part is guessed at the beginning, from a few chunks of the file: what is behind is hashed while its reader is
+still before it. A guess that proves wrong costs nothing but that work.
+
 The SHA-256 is then taken from an index, which any writer of the domain may have written: whoever can lie there could as
 well have logged other bytes. What a reader gets is checked against the chunks that were read here.
 """
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures import Future
 from io import FileIO
 from itertools import accumulate, takewhile
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import xxhash
 
 from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.indexes import FileRows, Placed
 from mlflow_versioned_store.content.sha256 import State, is_resumable, sha256
-from mlflow_versioned_store.content.workers import computing
+from mlflow_versioned_store.content.workers import computing, cpu_limit
 
 # By then the first segment was looked up and the second one is read: what is not known now will not be.
 _PUT_OFF_BYTES_MAX = 40 << 20
 _STATES_APART_BYTES = 16 << 20
+# Who hashes ahead reads the file first; by then its reader should still find the bytes in memory.
+_AHEAD_BYTES_MAX = 256 << 20
+_READ_BYTES = 1 << 20
+
+
+_Known: TypeAlias = tuple[FileRows, Sequence[Placed]]
 
 
 class KnownFiles(Protocol):
@@ -75,6 +88,69 @@ class Hashing:
             self.states.append(state)
 
 
+class HashingAhead(Hashing):
+    """The SHA-256 of a file whose first bytes led to a known state, computed while its reader is still before that.
+
+    The bytes are read a second time; a fast hash of both readings tells whether they are the same.
+
+    Args:
+        file: The file, opened once more.
+        begin: The state.
+        at: How many bytes the reader has had.
+    """
+
+    def __init__(self, file: FileIO, begin: State, at: int):
+        super().__init__()
+        self.begin = begin.position
+        self.states = [begin]
+        self._sha256 = sha256(begin)
+        self._file = file
+        self._at = at
+        self._next = begin.position
+        self._ended = self._stopped = False
+        self._first, self._second = xxhash.xxh3_128(), xxhash.xxh3_128()
+        self._running = computing.submit(self._go_on, self._next + _AHEAD_BYTES_MAX)
+
+    def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:  # noqa: ARG002 - as for the others
+        """Take what the reader read next."""
+        self._first.update(memoryview(data)[max(0, self.begin - self._at) :])
+        self._at += len(data)
+        if not self._ended and self._running is not None and self._running.done():
+            self._running.result()
+            self._running = computing.submit(self._go_on, max(self.begin, self._at) + _AHEAD_BYTES_MAX)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the file.
+
+        Raises:
+            FileChangedError: The reader had other bytes than those that were hashed.
+        """
+        digest = super().hexdigest()
+        if not self._ended:
+            self._go_on(sys.maxsize)
+            digest = self._sha256.hexdigest()
+        if self._first.digest() != self._second.digest():
+            raise FileChangedError
+        return digest
+
+    def close(self) -> None:
+        """Stop, and wait until nobody reads any more."""
+        self._stopped = True
+        super().close()
+
+    def _go_on(self, stop: int) -> None:
+        buffer = memoryview(bytearray(_READ_BYTES))
+        self._file.seek(self._next)
+        while self._next < stop and not self._stopped:
+            size = self._file.readinto(buffer)
+            if not size:
+                self._ended = True
+                return
+            self._second.update(buffer[:size])
+            self._update(buffer[:size])
+            self._next += size
+
+
 class PutOffHashing(Hashing):
     """The SHA-256 of a file, put off while the file goes on as a known one does.
 
@@ -95,8 +171,10 @@ class PutOffHashing(Hashing):
         self._digest = digest
         self._waits = True
         self._put_off: list[tuple[bytes, int]] = []
-        self._alike: list[tuple[FileRows, Sequence[Placed]]] = []
+        self._alike: list[_Known] = []
         self._matched = 0
+        self._guessed: _Known | None = None
+        self._ahead: HashingAhead | None = None
 
     def add(self, data: Buffer, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Take the next bytes, which are these chunks.
@@ -104,8 +182,11 @@ class PutOffHashing(Hashing):
         Raises:
             FileChangedError: Bytes that were put off are not there any more.
         """
-        if not self._waits:
+        if self._ahead is not None:
+            self._ahead.add(data, chunks)
+        elif not self._waits:
             super().add(data, chunks)
+        if not self._waits:
             return
         self._put_off.extend(chunks)
         if self._put_off and not self._may_be_known():
@@ -123,7 +204,18 @@ class PutOffHashing(Hashing):
                     self.states = list(file.states)
                     return file.sha256
             self._stop_waiting()
-        return super().hexdigest()
+        if self._ahead is None or self._guessed is None:
+            return super().hexdigest()
+        digest = self._ahead.hexdigest()
+        before = [state for state in self._guessed[0].states if state.position < self._ahead.begin]
+        self.states = [*before, *self._ahead.states]
+        return digest
+
+    def close(self) -> None:
+        """Wait until nobody reads any more."""
+        if self._ahead is not None:
+            self._ahead.close()
+        super().close()
 
     def _may_be_known(self) -> bool:
         if not self._alike:
@@ -131,6 +223,7 @@ class PutOffHashing(Hashing):
             self._alike = [known for known in files if self._helps(known[0])]
             if not self._alike:
                 return not files and sum(size for _, size in self._put_off) <= _PUT_OFF_BYTES_MAX
+            self._guess()
         came = [digest for digest, _ in self._put_off[self._matched :]]
         alike = [_alike(came, rows[self._matched : self._matched + len(came)]) for _, rows in self._alike]
         most = max(alike)
@@ -142,8 +235,36 @@ class PutOffHashing(Hashing):
         # Without states, all that was put off has to be made up for where the two part.
         return file.size == self._size or (bool(file.states) and is_resumable())
 
+    def _guess(self) -> None:
+        """Begin to hash what is behind the place where the file seems to part from the known one."""
+        known = next((known for known in self._alike if known[0].states), None)
+        if known is None or not is_resumable() or cpu_limit() < 2:
+            return
+        file, rows = known
+        ends = list(accumulate(row.raw for row in rows))
+        parted = bisect_left(file.states, 1, key=lambda state: not self._has(rows, ends, state.position))
+        came = sum(size for _, size in self._put_off)
+        may_be_whole = parted == len(file.states) and file.size == self._size
+        if parted and not may_be_whole and file.states[parted - 1].position >= came:
+            self._guessed = known
+            self._ahead = HashingAhead(self._again, file.states[parted - 1], came)
+
+    def _has(self, rows: Sequence[Placed], ends: Sequence[int], position: int) -> bool:
+        """Tell whether the file has the known one's chunk that reaches to a position."""
+        at = bisect_left(ends, position)
+        if at == len(ends):
+            return False
+        self._again.seek(ends[at] - rows[at].raw)
+        return self._digest(self._again.read(rows[at].raw)) == rows[at].digest
+
     def _stop_waiting(self) -> None:
         self._waits = False
+        if self._ahead is not None:
+            same = sum(size for _, size in self._put_off[: self._matched])
+            if self._ahead.begin <= same and any(known is self._guessed for known in self._alike):
+                return
+            self._ahead.close()
+            self._ahead = None
         self._running = computing.submit(self._catch_up)
 
     def _catch_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from mlflow_versioned_store.backends import s3_arguments, s3_config
 from mlflow_versioned_store.content import cache
 from mlflow_versioned_store.content.workers import memory_from_environment
 from mlflow_versioned_store.environment import switch
-from mlflow_versioned_store.errors import VersionedStoreError
+from mlflow_versioned_store.errors import InvalidInput, VersionedStoreError
 from mlflow_versioned_store.settings import Settings, staging_from_environment
 
 HIDDEN = "[hidden]"
@@ -22,13 +23,13 @@ HIDDEN = "[hidden]"
 # Variables whose values may be shown, and what holds where they are not set. Nothing that is not here is ever shown.
 SHOWN: Mapping[str, str] = {
     "MVS_STORE": "",
-    "MVS_CREATE": "",
+    "MVS_CREATE": "on",
     "MVS_MEMORY": "224M",
     "MVS_CACHE": "on",
     "MVS_CACHE_DIR": "",
     "MVS_CACHE_SIZE": "",
-    "MVS_DEDUP": "on",
-    "MVS_DELTA": "on",
+    "MVS_DEDUP": "",
+    "MVS_DELTA": "",
     "MVS_STAGE_SECONDS": "",
     "MVS_STAGE_BYTES": "",
     "MVS_ALLOWED_REFERENCES": "",
@@ -68,6 +69,14 @@ SHOWN: Mapping[str, str] = {
     "NO_PROXY": "",
 }
 _SWITCHES = ("MVS_CACHE", "MVS_DEDUP", "MVS_DELTA", "MVS_GIT")
+_CACHE_SIZE = "the smaller of 10 GiB and a tenth of the free disk"
+# What they set is told with the setting of the store that they stand before.
+_SETTINGS = {
+    "dedup": "MVS_DEDUP",
+    "delta": "MVS_DELTA",
+    "stage_seconds": "MVS_STAGE_SECONDS",
+    "stage_bytes": "MVS_STAGE_BYTES",
+}
 _OURS = re.compile(r"(?:MVS|MLFLOW|AWS|AZURE|GOOGLE|HADOOP)_")
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|KEY|CREDENTIAL|SAS|CONNECTION|SIGNATURE|AUTH", re.IGNORECASE)
 _SECRET_CHARACTERS_MIN = 4
@@ -82,7 +91,7 @@ class Value(NamedTuple):
 
 
 def settings_in_words(settings: Settings, changed: Mapping[str, object]) -> list[Value]:
-    """Return the settings of a store that say something.
+    """Return the settings of a store that say something, as they hold for this process.
 
     Args:
         settings: What holds.
@@ -90,10 +99,27 @@ def settings_in_words(settings: Settings, changed: Mapping[str, object]) -> list
     """
     values = {name: value for name, value in asdict(settings).items() if name != "quotas" and value != ()}
     values |= {f"quota:{experiment}": size for experiment, size in settings.quotas.items()}
-    return [
+    words = [
         Value(name, _in_words(value), "settings of the store" if changed.get(name) is not None else "default")
         for name, value in values.items()
     ]
+    return [_overridden(value) for value in words]
+
+
+def _overridden(setting: Value) -> Value:
+    """Return a setting as the environment has it, where that stands before the store's."""
+    variable = _SETTINGS.get(setting.name, "")
+    value = os.environ.get(variable)
+    if not value or (variable in _SWITCHES and not _is_off(variable)):
+        return setting
+    return Value(setting.name, value, f"environment, {variable}")
+
+
+def _is_off(variable: str) -> bool:
+    # What nobody understands is told by the check of the variables.
+    with contextlib.suppress(InvalidInput):
+        return not switch(variable)
+    return False
 
 
 def environment() -> list[Value]:
@@ -105,6 +131,11 @@ def environment() -> list[Value]:
             found.append(Value(spelling, without_login(os.environ[spelling]), "environment"))
         elif default:
             found.append(Value(name, default, "default"))
+    here = {
+        "MVS_CACHE_DIR": cache.default_folder() or "this machine has no place for one",
+        "MVS_CACHE_SIZE": _CACHE_SIZE,
+    }
+    found += [Value(name, value, "default") for name, value in here.items() if not os.environ.get(name)]
     others = sorted(name for name in os.environ if _OURS.match(name) and name not in SHOWN)
     return found + [Value(name, HIDDEN, "environment") for name in others]
 

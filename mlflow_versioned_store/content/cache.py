@@ -255,7 +255,7 @@ def default() -> Cache:
     """
     limit = os.environ.get("MVS_CACHE_SIZE")
     return Cache(
-        os.environ.get("MVS_CACHE_DIR") or _user_folder(),
+        os.environ.get("MVS_CACHE_DIR") or default_folder(),
         parse_bytes(limit, "MVS_CACHE_SIZE") if limit else None,
         on=switch("MVS_CACHE"),
     )
@@ -286,7 +286,8 @@ def forget(backend: Backend, key: str) -> None:
     default().forget(f"{backend.location}/{key}")
 
 
-def _user_folder() -> str | None:
+def default_folder() -> str | None:
+    """Return the folder of this user's cache; None where this machine has no place for one."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or ""
     elif sys.platform == "darwin":

@@ -64,6 +64,27 @@ def test_settings_are_told_with_their_origin() -> None:
     assert Value("dedup", "on", "default") in told
 
 
+def test_settings_are_told_as_they_hold_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a variable of this process stands before a setting of the store, that is what is told, and which it is."""
+    monkeypatch.setenv("MVS_DEDUP", "off")
+    monkeypatch.setenv("MVS_DELTA", "on")
+    monkeypatch.setenv("MVS_STAGE_SECONDS", "5")
+    told = settings_in_words(Settings(delta=False), {"delta": False})
+    assert Value("dedup", "off", "environment, MVS_DEDUP") in told
+    assert Value("delta", "off", "settings of the store") in told
+    assert Value("stage_seconds", "5", "environment, MVS_STAGE_SECONDS") in told
+
+
+def test_the_cache_that_is_used_by_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it lies and how large it grows hold without a variable too."""
+    monkeypatch.delenv("MVS_CACHE_DIR", raising=False)
+    monkeypatch.delenv("MVS_CACHE_SIZE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/scratch/ann")
+    told = {value.name: value.value for value in environment() if value.origin == "default"}
+    assert told["MVS_CACHE_DIR"] == "/scratch/ann/mlflow-versioned-store"
+    assert "10 GiB" in told["MVS_CACHE_SIZE"]
+
+
 def test_how_s3_is_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value comes with the variable it was taken from."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "pass1234")

@@ -19,17 +19,11 @@ class Peak:
         self._folder = Path(f"/proc/{pid}")
         # 5 sets the high-water mark back to what is resident now, so that imports do not count.
         (self._folder / "clear_refs").write_text("5")
-        self._idle = self._read("VmRSS")
+        self._idle = _read(self._folder / "status", "VmRSS")
 
     def bytes_over_idle(self) -> int:
         """How far the resident memory has risen above idle at its highest."""
-        return self._read("VmHWM") - self._idle
-
-    def _read(self, name: str) -> int:
-        found = re.search(rf"^{name}:\s+(\d+) kB$", (self._folder / "status").read_text(), re.MULTILINE)
-        if found is None:
-            raise RuntimeError(f"{self._folder}/status has no {name}")
-        return int(found[1]) * 1024
+        return _read(self._folder / "status", "VmHWM") - self._idle
 
 
 def descendants(pid: int) -> list[int]:
@@ -50,14 +44,14 @@ def warm(size: int) -> None:
     A virtual machine may have given memory that was idle for some seconds back to its host. To get a gibibyte of it
     back can take three seconds, a gibibyte that is at hand a third of one: whoever came first would pay.
     """
-    size = min(size, _available() // 2) // mmap.PAGESIZE * mmap.PAGESIZE
+    size = min(size, _read(Path("/proc/meminfo"), "MemAvailable") // 2) // mmap.PAGESIZE * mmap.PAGESIZE
     with contextlib.closing(mmap.mmap(-1, size)) as memory:
         for page in range(0, size, mmap.PAGESIZE):
             memory[page] = 1
 
 
-def _available() -> int:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+def _read(file: Path, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(), re.MULTILINE)
     if found is None:
-        raise RuntimeError("/proc/meminfo does not say what is available")
+        raise RuntimeError(f"{file} has no {name}")
     return int(found[1]) * 1024

@@ -141,7 +141,7 @@ class ArtifactRoot:
         Args:
             items: What to store; a path may occur once.
             context: Who makes the change, and for which run.
-            progress: Is told of the bytes read.
+            progress: Is told of the bytes that are stored.
             deleted: Paths that end in the same commit, with all that is below them, before the items are there.
 
         Raises:

@@ -21,7 +21,7 @@ class Batch:
 
     Args:
         root: The artifact root.
-        progress: Is told of the bytes read, from any thread.
+        progress: Is told of the bytes that are stored, from any thread.
 
     Attributes:
         stored: What became of each file and empty folder, once the block has ended.

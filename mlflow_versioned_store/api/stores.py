@@ -249,7 +249,7 @@ class ArtifactRoot:
             source: A local file or directory (a path), bytes or a buffer of them, or anything with `read(size)`.
             path: The path that it gets; the content of a directory goes below it. A path that ends with "/" (or is
                 empty) is a folder, in which a local file keeps its own name.
-            progress: Is told of the bytes read, from any thread.
+            progress: Is told of the bytes that are stored, from any thread.
 
         Returns:
             What became of each file and empty folder.
@@ -277,7 +277,7 @@ class ArtifactRoot:
         """Return a batch: `with root.batch() as b:` makes all its changes in one commit, or none on an error.
 
         Args:
-            progress: Is told of the bytes read, from any thread.
+            progress: Is told of the bytes that are stored, from any thread.
         """
         return Batch(self.engine, progress)
 

@@ -204,17 +204,16 @@ def s3_client(
 def answer_of(error: Exception) -> Answer:
     """Return what boto3's exception says the provider answered."""
     from botocore import exceptions as told
-    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError
 
     # What boto3 says before it sends anything.
     if isinstance(error, (told.ParamValidationError, told.ValidationError, told.MissingParametersError)):
         return Answer(400, text=str(error), sent=False)
-    if isinstance(error, (told.NoCredentialsError, told.PartialCredentialsError, told.CredentialRetrievalError)):
+    no_keys = (told.NoCredentialsError, told.PartialCredentialsError, told.CredentialRetrievalError)
+    if isinstance(error, (*no_keys, told.SSOError, told.TokenRetrievalError)):
         return Answer(401, text=str(error), sent=False)
-    if isinstance(error, (told.SSOError, told.TokenRetrievalError)):
-        return Answer(401, text=str(error), sent=False)
-    if not isinstance(error, ClientError):
-        sent = not isinstance(error, (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError))
+    if not isinstance(error, told.ClientError):
+        unreached = (told.ConnectTimeoutError, told.EndpointConnectionError, told.ProxyConnectionError)
+        sent = not isinstance(error, unreached)
         return Answer(None, text=str(error), sent=sent)
     said: dict[str, Any] = error.response.get("Error", {})
     metadata: dict[str, Any] = error.response.get("ResponseMetadata", {})

@@ -125,13 +125,13 @@ class HashingAhead(Hashing):
         Raises:
             FileChangedError: The reader had other bytes than those that were hashed.
         """
-        digest = super().hexdigest()
+        if self._running is not None:
+            self._running.result()
         if not self._ended:
             self._go_on(sys.maxsize)
-            digest = self._sha256.hexdigest()
         if self._first.digest() != self._second.digest():
             raise FileChangedError
-        return digest
+        return self._sha256.hexdigest()
 
     def close(self) -> None:
         """Stop, and wait until nobody reads any more."""

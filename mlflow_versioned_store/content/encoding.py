@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from itertools import groupby
 
 import msgspec
 
-from mlflow_versioned_store.content import codecs, fetch
-from mlflow_versioned_store.content.deltas import next_in_chain
+from mlflow_versioned_store.content import codecs, deltas, fetch
 from mlflow_versioned_store.content.domain import Domain
 from mlflow_versioned_store.content.fetch import Fetched, Span
 from mlflow_versioned_store.content.frames import HEADER_BYTES
@@ -74,9 +74,8 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
 
     What is borrowed is not compressed, so as long as what it is the base of: it counts half.
     """
-    for job in jobs:
-        if job.predecessor is not None and (following := next_in_chain(job.predecessor)):
-            job.number, job.chain = following
+    for _, of_file in groupby(jobs, key=lambda job: id(job.chunk.source)):
+        _link([job for job in of_file if job.predecessor is not None])
     wanted = [job for job in jobs if job.chain]
     by_place = fetch.spans(place for job in wanted for place in job.chain)
     to_read = sum(span.stop - span.start for span in set(by_place.values()))
@@ -86,6 +85,13 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
             job.chain = ()
         return None
     return Bases(fetch.start(domain.backend, by_place.values()), by_place)
+
+
+def _link(jobs: Sequence[Job]) -> None:
+    predecessors = [job.predecessor for job in jobs if job.predecessor is not None]
+    for job, link in zip(jobs, deltas.links(predecessors), strict=True):
+        if link is not None:
+            job.number, job.chain = link.number, link.chain
 
 
 def encode(

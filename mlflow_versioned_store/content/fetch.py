@@ -47,7 +47,7 @@ def spans(places: Iterable[FramePlace]) -> dict[FramePlace, Span]:
     covered: dict[FramePlace, Span] = {}
     run: list[FramePlace] = []
     stop = 0
-    for place in sorted(set(places), key=_order):
+    for place in sorted(set(places), key=order):
         joins = run and place.pack == run[0].pack and place.offset <= stop + GAP_BYTES
         if run and not (joins and place.offset + place.size - run[0].offset <= SPAN_BYTES_MAX):
             covered.update(dict.fromkeys(run, Span(run[0].pack, run[0].offset, stop)))
@@ -107,7 +107,8 @@ def _get_span(backend: Backend, span: Span) -> memoryview:
     return data.cast("B")
 
 
-def _order(place: FramePlace) -> tuple[tuple[object, ...], int]:
+def order(place: FramePlace) -> tuple[tuple[object, ...], int]:
+    """Sort key of places: neighbours in one object are neighbours."""
     # Packs and lenders differ in the kind of their last item.
     return place.pack[:3], place.offset
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from mlflow_versioned_store.backends.contract import Buffer
+from mlflow_versioned_store.content import fetch
 from mlflow_versioned_store.content.directories import Directories, Frame, FramesOfRun
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
 from mlflow_versioned_store.content.parts import Parts
@@ -113,10 +114,13 @@ def split(wanted: Wanted, directories: Directories, parts: Parts | None = None) 
 
 
 def batches(pieces: Iterable[Piece], most: int = BATCH_BYTES) -> Iterator[list[Piece]]:
-    """Yield pieces that are fetched together: in the order of their packs, up to `most` bytes stored, 4 × that raw."""
+    """Yield pieces that are fetched together, up to `most` bytes stored and 4 × that raw.
+
+    They come in the order of their packs, or where deltas take part, of the packs of what they lean on.
+    """
     batch: list[Piece] = []
     stored = raw = 0
-    for piece in sorted(pieces, key=lambda piece: (piece.run, piece.number)):
+    for piece in sorted(pieces, key=_where_read):
         size = sum(place.size for place in piece.places())
         if batch and (stored + size > most or raw + piece.raw > 4 * most):
             yield batch
@@ -125,6 +129,11 @@ def batches(pieces: Iterable[Piece], most: int = BATCH_BYTES) -> Iterator[list[P
         stored, raw = stored + size, raw + piece.raw
     if batch:
         yield batch
+
+
+def _where_read(piece: Piece) -> tuple[tuple[tuple[object, ...], int], int]:
+    # Most bytes of a chain are in its last frame, and chunks that are neighbours lean on neighbours.
+    return fetch.order(piece.run if piece.chains is None else piece.chains[0][-1]), piece.number
 
 
 class _Run(NamedTuple):

@@ -38,8 +38,8 @@ def test_batches_hold_every_piece_once_within_their_bounds(sizes: list[tuple[Pac
     ]
     made = list(batches(pieces))
     assert sorted(piece.number for batch in made for piece in batch) == list(range(len(pieces)))
-    runs = [piece.run for batch in made for piece in batch]
-    assert runs == sorted(runs)
+    starts = [(piece.run.pack, piece.run.offset) for batch in made for piece in batch]
+    assert starts == sorted(starts)
     for batch in made:
         if len(batch) > 1:
             assert sum(piece.run.size for piece in batch) <= BATCH_BYTES
@@ -52,3 +52,12 @@ def test_the_last_piece_completes_a_file_whatever_the_order(order: list[int]) ->
     file = progress()
     file.missing = 6
     assert [file.piece_done(number, [bytes([number])]) for number in order] == [False] * 5 + [True]
+
+
+def test_what_leans_on_neighbours_is_read_together() -> None:
+    """Pieces with chains come in the order of the last frames, where most bytes are, wherever their own are."""
+    file = progress()
+    own = [FramePlace(PACKS[number % len(PACKS)], 24 + 100 * number, 100) for number in range(6)]
+    last = [FramePlace(PACKS[0], 24 + MIB * number, MIB) for number in (3, 0, 5, 1, 4, 2)]
+    pieces = [Piece(file, number, 0, own[number], MIB, ((own[number], last[number]),)) for number in range(6)]
+    assert [piece.number for batch in batches(pieces, 2 * MIB) for piece in batch] == [1, 3, 5, 0, 4, 2]

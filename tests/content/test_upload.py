@@ -147,6 +147,23 @@ def test_a_hundred_generations_stay_small_and_short(backend: Backend) -> None:
     assert len(directories) <= 20
 
 
+def test_chunks_that_do_not_always_change_lean_on_few_versions(backend: Backend) -> None:
+    """After fifty versions, of each of which a tenth of the chunks is unchanged, few packs and ranges are read."""
+    table = [rows(seed, 100) for seed in range(80)]
+    data = text([row for part in table for row in part])
+    last = store(small_domain(backend), data)
+    source = random.Random(5)
+    for generation in range(1, 51):
+        for number in source.sample(range(80), 60):
+            table[number] = edited(table[number], generation, 0.02)
+        data = text([row for part in table for row in part])
+        last = store(small_domain(backend), data, hints=indexes_of(last))
+    faulty = FaultyBackend(backend)
+    assert read(faulty, last) == data
+    assert len(content_of(last).leans) <= 20
+    assert len(faulty.calls) <= 60
+
+
 def test_the_same_bytes_again_store_nothing(backend: Backend) -> None:
     """A file logged again without a change adds no bytes, also where its chunks had been cut like older ones."""
     lines = rows(1, 60_000)

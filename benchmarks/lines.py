@@ -198,6 +198,7 @@ def _versions(inputs: Data) -> list[Step]:
         _down("versions-first", "churn.csv@@v1", size_of(table)),
         # Rows are of different lengths, so only version 1 is known to the byte beforehand.
         _down("versions-last", "churn.csv@@v100", 0),
+        _down("versions-longest", "churn.csv@@v64", 0),
     ]
 
 
@@ -323,6 +324,7 @@ LINES = (
     Line("versions-log-more", "… edited 99 times", multiple=("stored", "versions-log-first", 5)),
     Line("versions-first", "… download of version 1"),
     Line("versions-last", "… download of version 100", multiple=("seconds", "versions-first", 2.5)),
+    Line("versions-longest", "… of version 64, whose chains are the longest"),
     Line("read-column", "one of 16 columns of a 1 GiB Parquet file, by pyarrow", 1 / 1.3, sent=1.3),
     Line("read-whole", "all of it by `open().read()`", 0.8, memory=1.4 * GIB),
     Line("read-on", "… by `read(1 MiB)` after `read(1 MiB)`", 0.8),
@@ -381,7 +383,7 @@ SCENARIOS = (
     Scenario("commits", ("list-commits",), _commits, by_request=True),
     Scenario(
         "versions",
-        ("versions-log-first", "versions-log-more", "versions-first", "versions-last"),
+        ("versions-log-first", "versions-log-more", "versions-first", "versions-last", "versions-longest"),
         _versions,
         sides=("ours",),
         by_request=True,

@@ -169,7 +169,7 @@ class ArtifactRoot:
             return self.engine.history()
         clean = clean_path(path)
         state = self.engine.log.state(refresh=False)
-        if clean and state.latest(clean) is None and not state.had_folder(clean):
+        if not state.had(clean):
             clean = self.engine.find(path).path
         first = None if state.had_folder(clean) else state.version(clean, 1)
         since = self.engine.history(oldest=first.commit if first else 1)

@@ -70,9 +70,7 @@ def open_place(address: str) -> tuple[Store, str]:
     root = store.root(at.root)
     if (found := root.resolve(at.path)) is not None:
         return store, joined(at.root, found.path)
-    state = root.log.state(refresh=False)
-    is_known = state.latest(at.path) is not None or state.had_folder(at.path)
-    if not is_known and (at.root or not store.folders(at.path)):
+    if not root.log.state(refresh=False).had(at.path) and (at.root or not store.folders(at.path)):
         root.find(at.path)
     return store, path
 

@@ -42,8 +42,6 @@ def command(address: str, limit: int) -> None:
     root, inside = locate(address)
     path = root.engine.find(inside).path if "@" in inside else inside
     state = root.engine.log.state()
-    if path and state.latest(path) is None and not state.had_folder(path):
-        root.engine.find(path)  # says what there is instead
     oldest = state.number - limit + 1 if limit else 1
     history = root.history(path) if path else root.engine.history(oldest=oldest)
     commits = list(islice(history, limit or None))

@@ -127,7 +127,7 @@ def resolve(history: History, address: str) -> Resolved:
     if literal is not None:
         return literal
     for base, spec, rest in readings(clean):
-        if _is_known(state, base):
+        if state.had(base):
             return _resolve_at(history, state, base, spec, rest)
     raise NotFound(_nothing(state, clean))
 
@@ -207,10 +207,6 @@ def _literal(state: State, path: str) -> Resolved | None:
     return Resolved(path, None, state) if state.has_folder(path) else None
 
 
-def _is_known(state: State, path: str) -> bool:
-    return not path or state.latest(path) is not None or state.had_folder(path)
-
-
 def _no_version(state: State, path: str, number: int, rest: str) -> str:
     latest = state.latest(path)
     if latest is None:
@@ -228,7 +224,7 @@ def _versions_up_to(number: int) -> str:
 
 
 def _no_alias(state: State, path: str, spec: str) -> str:
-    if not _is_known(state, path):
+    if not state.had(path):
         return _nothing(state, path)
     names = sorted(state.aliases(path))
     there = f"its aliases are {', '.join(names[:_NAMED_MAX])}" if names else "it has none"

@@ -112,6 +112,10 @@ class State:
             return True
         return next(self._merged(inside(folder), behind(folder)), None) is not None
 
+    def had(self, path: str) -> bool:
+        """Tell whether there ever was a file or folder at `path`, which there need not be now. The root always was."""
+        return not path or self.latest(path) is not None or self.had_folder(path)
+
     def children(self, folder: str) -> Iterator[tuple[str, Version | None]]:
         """Yield what lies directly in `folder`, sorted: a file's name and version, or a folder's name and None.
 

@@ -65,6 +65,7 @@ def test_layers_answer_as_one_table(stretches: list[list[Version]], path: str) -
     assert state.has_folder(path) == folder
     was_folder = any(row.kind == "folder" for row in numbered.values()) or any(p.startswith(path + "/") for p in table)
     assert state.had_folder(path) == was_folder
+    assert state.had(path) == (was_folder or bool(numbered))
 
 
 @given(STRETCHES, PATHS | st.just(""))

@@ -34,6 +34,7 @@ from mlflow_versioned_store.marker import check_features
 from mlflow_versioned_store.native.objects import STORE
 from mlflow_versioned_store.settings import read_settings
 from mlflow_versioned_store.store import Store, open_store
+from mlflow_versioned_store.wording import counted
 
 Status: TypeAlias = Literal["ok", "warning", "failed"]
 Right: TypeAlias = Literal["list", "create", "read", "delete"]
@@ -371,7 +372,7 @@ def _natives(found: Checkup, store: Store, *, fix: bool) -> Check:
     told: list[str] = []
     advice: list[str] = []
     if seen.looked_at < seen.roots:
-        told.append(f"looked at {seen.looked_at:,} of {seen.roots:,} artifact roots")
+        told.append(f"looked at {seen.looked_at:,} of {counted(seen.roots, 'artifact root')}")
         advice.append("Name an experiment or a run to look at the others.")
     if seen.foreign:
         told.append(f"somebody else wrote {_some(seen.foreign)}")
@@ -387,14 +388,13 @@ def _natives(found: Checkup, store: Store, *, fix: bool) -> Check:
         told.append(f"not committed yet: {_some(seen.pending)}")
     if fix:
         told.append(f"objects removed: {seen.removed:,}, keys put right: {seen.settled:,}")
-    detail = "; ".join(told) or f"as their versions say, in {seen.roots:,} artifact roots"
+    detail = "; ".join(told) or f"as their versions say, in {counted(seen.roots, 'artifact root')}"
     return Check("plain objects", "warning" if wrong else "ok", detail, " ".join(advice))
 
 
 def _some(found: list[str]) -> str:
     """Say how many objects there are, and which: a few of them."""
-    count = "1 object" if len(found) == 1 else f"{len(found):,} objects"
-    return f"{count} ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})"
+    return f"{counted(len(found), 'object')} ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})"
 
 
 def _settings(found: Checkup, store: Store) -> Check:

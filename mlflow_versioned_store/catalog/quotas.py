@@ -12,6 +12,7 @@ from mlflow_versioned_store.catalog.ledger import Group
 from mlflow_versioned_store.catalog.usage import measure
 from mlflow_versioned_store.settings import OTHER_EXPERIMENTS, Settings
 from mlflow_versioned_store.store import Store
+from mlflow_versioned_store.wording import counted
 
 WARNED_AT = 0.8
 
@@ -29,7 +30,8 @@ class Quota(NamedTuple):
         return self.stored / self.limit
 
     def __str__(self) -> str:
-        return f"experiment {self.experiment or '(none)'} needs {self.share:.0%} of its quota of {self.limit:,} bytes"
+        limit = counted(self.limit, "byte")
+        return f"experiment {self.experiment or '(none)'} needs {self.share:.0%} of its quota of {limit}"
 
 
 def measure_limited(store: Store, settings: Settings) -> list[Quota]:

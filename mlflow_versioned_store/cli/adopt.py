@@ -10,7 +10,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import counting
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.direct.adopting import Adopted
@@ -51,13 +51,15 @@ def command(source: str, into: str | None, hashed: bool, yes: bool) -> None:
 
 
 def _print(found: Adopted, target: str, *, written: bool) -> None:
-    what = f"{found.versions:,} versions ({sized(found.size)}) in {found.roots:,} artifact roots"
+    what = f"{counted(found.versions, 'version')} ({sized(found.size)}) in {counted(found.roots, 'artifact root')}"
     output.line(f"{'Adopted' if written else 'Would adopt'} {what} of {target}.")
     if found.known:
-        output.line(f"{found.known:,} were known already.")
+        output.line(f"Known already: {found.known:,}.")
     if found.deleted:
-        output.line(f"{found.deleted:,} paths are deleted, and are recorded so.")
+        output.line(f"{'Recorded' if written else 'Would record'} {counted(found.deleted, 'path')} as deleted.")
     if found.skipped:
-        output.line(f"{found.skipped:,} objects can be no artifact, such as {', '.join(map(repr, found.named))}.")
+        output.line(
+            f"{counted(found.skipped, 'object')} can be no artifact, such as {', '.join(map(repr, found.named))}."
+        )
     if not written:
         output.note("Nothing was changed; --yes writes it.")

@@ -9,7 +9,7 @@ import click
 
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.content.cache import Usage
@@ -34,7 +34,7 @@ def _print(usage: Usage, freed: int | None) -> None:
     facts = [
         ("folder", usage.folder or "this machine has no place for one"),
         ("used", "yes" if usage.on else f"no, {why_not}"),
-        ("holds", f"{sized(usage.size)} of {usage.objects:,} objects"),
+        ("holds", f"{sized(usage.size)} of {counted(usage.objects, 'object')}"),
         ("limit", sized(usage.limit)),
     ]
     output.table([output.Column("", dim=True), output.Column("")], facts, header=False)

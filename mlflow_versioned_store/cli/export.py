@@ -9,7 +9,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.direct.exporting import Exported
@@ -44,9 +44,9 @@ def command(source: str, to: str | None, plain: bool, yes: bool) -> None:
 
 
 def _print(found: Exported, to: str, *, written: bool) -> None:
-    what = f"{found.written:,} objects ({sized(found.size)}) to {to}"
-    output.line(f"{'Wrote' if written else 'Would write'} {what}; {found.unchanged:,} are there already.")
+    what = f"{counted(found.written, 'object')} ({sized(found.size)}) to {to}"
+    output.line(f"{'Wrote' if written else 'Would write'} {what}; {found.unchanged:,} there already.")
     if found.removed:
-        output.line(f"{found.removed:,} {'were' if written else 'would be'} removed, since their paths are deleted.")
+        output.line(f"{'Removed' if written else 'Would remove'} {counted(found.removed, 'object')} of deleted paths.")
     if not written:
         output.note("Nothing was changed; --yes writes it.")

@@ -8,7 +8,7 @@ from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import document_of, locate
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 
 @_command
@@ -38,15 +38,12 @@ def command(address: str, to: str | None, force: bool) -> None:
     with transfer(name, size) as progress:
         path = root.download(pinned, to or name or "artifacts", force=force, progress=progress)
     store = root.store.engine
+    files = "" if len(versions) == 1 else f"{counted(len(versions), 'file')}, "
     output.show(
         {
             "path": str(path),
             "size": size,
             "files": [document_of(store, root.name, version) for version in versions],
         },
-        lambda: output.line(f"{pinned} → {path} ({_counted(len(versions))}{sized(size)})"),
+        lambda: output.line(f"{pinned} → {path} ({files}{sized(size)})"),
     )
-
-
-def _counted(files: int) -> str:
-    return "" if files == 1 else f"{files:,} files, "

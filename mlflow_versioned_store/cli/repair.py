@@ -9,6 +9,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.wording import counted
 
 
 @_command
@@ -26,10 +27,12 @@ def command(uri: str, undelete: bool, since: str | None, dry_run: bool) -> None:
     found = undelete_store(uri, _time(since), dry_run=dry_run)
     if not dry_run:
         found += open_store(uri)[0].undelete(since=_time(since))
-    verb = "are" if dry_run else "were"
     output.show(
         {"deleted": found.deleted, "overwritten": found.overwritten, "dry_run": dry_run},
-        lambda: output.line(f"{found.deleted} objects {verb} deleted and {found.overwritten} overwritten by others"),
+        lambda: output.line(
+            f"{'Would bring back' if dry_run else 'Brought back'} {counted(found.deleted, 'object')} deleted and "
+            f"{found.overwritten:,} overwritten by others."
+        ),
     )
 
 

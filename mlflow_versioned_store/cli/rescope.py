@@ -9,7 +9,7 @@ import click
 from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.cli.progress import transfer
-from mlflow_versioned_store.wording import sized
+from mlflow_versioned_store.wording import counted, sized
 
 
 @_command
@@ -43,5 +43,5 @@ def command(uri: str, dry_run: bool) -> None:
         "versions": done.versions,
         "size": done.size,
     }
-    what = f"{done.versions:,} versions ({sized(done.size)}) of {done.roots:,} artifact roots"
+    what = f"{counted(done.versions, 'version')} ({sized(done.size)}) of {counted(done.roots, 'artifact root')}"
     output.show(document, lambda: output.line(f"{'Would move' if dry_run else 'Moved'} {what}."))

@@ -8,6 +8,7 @@ from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import open_tree, uri_of
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.wording import counted
 
 
 @_command
@@ -27,5 +28,5 @@ def command(uri: str, recursive: bool) -> None:
         tree.check("")
     output.show(
         {"uri": uri_of(store, path), "deleted": count},
-        lambda: output.line(f"{count:,} {'path' if count == 1 else 'paths'} deleted; the versions stay."),
+        lambda: output.line(f"{counted(count, 'path')} deleted; the versions stay."),
     )

@@ -34,6 +34,7 @@ from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment, Str
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
+from mlflow_versioned_store.wording import counted
 
 INLINE_RAW_MAX = 256 << 10
 INLINE_STORED_MAX = 64 << 10
@@ -201,7 +202,7 @@ class _PackedUpload:
         self._write_planned()
         self._writer.finish()
         if lost := self._domain.sightings.unusable(self._old):
-            raise Unavailable(f"{len(lost)} objects that this upload leans on went meanwhile; log it again.")
+            raise Unavailable(f"{counted(len(lost), 'object')} that this upload leans on went meanwhile; log it again.")
         names, beside = publishing.publish(self._domain, self._document, self._known, self._size)
         files = {source: self._files.get(source) or FileChunks(self._domain.digest_name) for source in scanned}
         packs = sorted({pack for file in files.values() for pack in file.packs()})

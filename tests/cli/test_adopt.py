@@ -50,8 +50,8 @@ def old(minio: S3Server, s3_env: Callable[[S3Server], None]) -> Old:
 def test_adoption_is_tried_first(mvs: Mvs, old: Old) -> None:
     """Without --yes it says what it would do, and makes no store."""
     said = mvs("adopt", old.uri)
-    assert f"Would adopt 2 versions (6 B) in 1 artifact roots of versioned-{old.uri}." in said.stdout
-    assert f"1 objects can be no artifact, such as '{ROOT}/folder/'." in said.stdout
+    assert f"Would adopt 2 versions (6 B) in 1 artifact root of versioned-{old.uri}." in said.stdout
+    assert f"1 object can be no artifact, such as '{ROOT}/folder/'." in said.stdout
     assert "Nothing was changed" in said.stderr
     assert "no versioned store" in mvs("ls", f"versioned-{old.uri}", code=6).stderr
 
@@ -82,7 +82,7 @@ def test_export_is_tried_first_and_goes_back(mvs: Mvs, old: Old) -> None:
     store = f"versioned-{old.uri}"
     mvs("put", "-", f"{store}/{ROOT}/new", stdin=b"new")
     said = mvs("export", "--plain", store)
-    assert f"Would write 1 objects (3 B) to {old.uri}; 1 are there already." in said.stdout
+    assert f"Would write 1 object (3 B) to {old.uri}; 1 there already." in said.stdout
     assert f"mlruns/{ROOT}/new" not in old.names()
     mvs("rm", "-r", f"{store}/{ROOT}/f")
     document = mvs.json("export", "--plain", store, "--yes")

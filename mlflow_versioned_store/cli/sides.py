@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow_versioned_store.cli.addresses import locate
-from mlflow_versioned_store.errors import InvalidInput
+from mlflow_versioned_store.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.api.comparing import Operand
@@ -51,6 +51,11 @@ def _operand(where: str, folder: str) -> Operand:
 
 
 def _find(address: str) -> tuple[ArtifactRoot, Version | Folder]:
+    if ":" not in address:
+        raise NotFound(
+            f"There is no local file or directory {address!r}, and it is no address: these begin with "
+            "versioned-…://, runs:/ or models:/."
+        )
     root, inside = locate(address)
     return root.engine, root.engine.find(inside)
 

@@ -216,10 +216,11 @@ def _no_version(state: State, path: str, number: int, rest: str) -> str:
         return _nothing(state, path)
     if rest and number <= latest.number:
         return f"{path!r} in {root_in_words(state.root)} is a file, so there is no {rest!r} below its version {number}."
-    return f"{path!r} in {root_in_words(state.root)} has {_versions_up_to(latest.number)}; there is no v{number}."
+    return f"{path!r} in {root_in_words(state.root)} has {versions_up_to(latest.number)}; there is no v{number}."
 
 
-def _versions_up_to(number: int) -> str:
+def versions_up_to(number: int) -> str:
+    """Return how messages say which versions a path has: "versions v1 to v3"."""
     return "only version v1" if number == 1 else f"versions v1 to v{number}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mlflow_versioned_store.errors import InvalidInput, NotFound
-from mlflow_versioned_store.history.addresses import check_alias, format_address, is_numbered, readings
+from mlflow_versioned_store.history.addresses import check_alias, format_address, is_numbered, readings, versions_up_to
 from mlflow_versioned_store.history.folding import Fold
 from mlflow_versioned_store.history.paths import ancestors, sort_key
 from mlflow_versioned_store.history.records import (
@@ -200,9 +200,17 @@ class _Numbering:
     def _is_known(self, path: str) -> bool:
         return not path or self._now.latest(path) is not None or next(self._now.below(path), None) is not None
 
-    def _check_target(self, path: str, value: object) -> None:
-        if value is not None and not self._exists(path, value):
-            raise NotFound(f"An alias of {path!r} cannot stand for {value!r}, which does not exist.")
+    def _check_target(self, path: str, value: str | None) -> None:
+        if value is None or self._exists(path, value):
+            return
+        latest = self._now.latest(path)
+        if value[0] == "c":
+            there = f"the newest commit is c{self._now.number - 1}"
+        elif latest is not None:
+            there = f"it has {versions_up_to(latest.number)}"
+        else:
+            there = "a folder has no versions; name a commit, such as c1"
+        raise NotFound(f"An alias of {path!r} cannot stand for {value!r}, which does not exist: {there}.")
 
     def _exists(self, path: str, target: object) -> bool:
         """Tell whether `target` ("v2", "c5") stands for something that there is of `path`."""

@@ -121,6 +121,14 @@ def test_keys_and_kinds_can_be_given(mvs: Mvs, root: str, put: Put) -> None:
     assert mvs.json("diff", f"{root}/t.csv", "--as", "text")["kind"] == "text"
 
 
+def test_a_local_path_without_a_file_is_no_address(mvs: Mvs, file: str) -> None:
+    """Where neither side is there, or only one, the message names what is missing and how addresses begin."""
+    for sides in (("gone", "lost"), (file, "gone")):
+        said = mvs("diff", *sides, code=6).stderr
+        assert "no local file or directory 'gone'" in said
+        assert "versioned-…://" in said
+
+
 def test_what_cannot_be_compared_is_said(mvs: Mvs, root: str, file: str, put: Put) -> None:
     """A file and a folder are of two kinds, and a first version has nothing before it."""
     assert "folder" in mvs("diff", file, f"{root}/d", code=2).stderr

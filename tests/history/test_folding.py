@@ -207,6 +207,22 @@ def test_what_does_not_exist_cannot_be_changed(backend: DictBackend, operation: 
     assert _read_anew(backend).number == 2
 
 
+@pytest.mark.parametrize(
+    ("path", "target", "there"),
+    [
+        ("a", "v77", "it has versions v1 to v2"),
+        ("a", "c77", "the newest commit is c3"),
+        ("d", "v1", "a folder has no versions; name a commit, such as c1"),
+    ],
+)
+def test_an_alias_of_nothing_says_what_there_is(backend: DictBackend, path: str, target: str, there: str) -> None:
+    """Whoever names a version or commit that does not exist is told which do."""
+    log = new_log(backend)
+    upload(log, "d/b", b"one")
+    with pytest.raises(NotFound, match=f"cannot stand for '{target}', which does not exist: {there}"):
+        _say(log, "annotate", DraftEntry(path, note={"alias:gold": target}))
+
+
 def test_expiry_and_purge_end_versions_for_good(backend: DictBackend) -> None:
     """An expired or purged version stays on record, cannot be read, and is not current any more."""
     log = new_log(backend)

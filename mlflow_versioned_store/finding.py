@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from mlflow_versioned_store.marker import Marker
 
 _REMEMBERED = 1024
 
+_logger = logging.getLogger(__name__)
 _lock = fork_safe_lock()
 # Presence is remembered, absence never: somebody may create a store at any moment.
 _present: OrderedDict[tuple[Backend, str], Marker] = OrderedDict()
+# Values of MVS_STORE and containers that it was said of not to cover something: once is enough for each.
+_not_covered: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +141,23 @@ def _probe(container: Backend, candidates: list[str]) -> tuple[str, Marker] | No
 
 
 def _told_prefix(container: Backend, path: str) -> str | None:
+    """Return where in the container the store is that `MVS_STORE` names; None where it covers no such path."""
     told = os.environ.get("MVS_STORE")
     if not told:
         return None
     told_container, prefix = open_container(told)
     covers = not prefix or path == prefix or path.startswith(prefix + "/")
-    if told_container.location != container.location or not covers:
-        return None
-    return prefix
+    if told_container.location == container.location and covers:
+        return prefix
+    # No error: a program may well use other stores beside the one that it is told of.
+    if (told, container.location) not in _not_covered:
+        _not_covered.add((told, container.location))
+        _logger.warning(
+            "MVS_STORE names %s, which is not at or above versioned-%s, whose store is looked for as without it.",
+            told,
+            ScopedBackend(container, path).location,
+        )
+    return None
 
 
 def _ancestors(path: str) -> list[str]:

@@ -68,14 +68,14 @@ def test_absence_is_never_remembered(uri: str, container: Backend) -> None:
 
 def test_presence_is_remembered(uri: str, faulty: FaultyBackend) -> None:
     """A store that was found costs no request the next time; the first time all ancestors are asked at once."""
-    new_store(faulty, "s")
+    new_store(faulty)
     faulty.calls.clear()
     finding.find(f"{uri}/s/deep/er/1/{RUN}/artifacts")
     assert sorted(call.key for call in faulty.calls) == sorted(
         f"{folder}_mvs/store.json" for folder in ("s/deep/er/1/", "s/deep/er/", "s/deep/", "s/", "")
     )
     faulty.calls.clear()
-    assert finding.find(f"{uri}/s/other/1/{RUN}/artifacts").prefix == "s"
+    assert finding.find(f"{uri}/s/other/1/{RUN}/artifacts").prefix == ""
     assert faulty.calls == []
 
 
@@ -113,12 +113,21 @@ def test_mvs_store_says_where(uri: str, faulty: FaultyBackend, monkeypatch: pyte
 
 @pytest.mark.parametrize("elsewhere", ["{uri}/other", "versioned-memory://another"])
 def test_mvs_store_only_speaks_of_what_it_covers(
-    uri: str, container: Backend, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+    uri: str,
+    container: Backend,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    elsewhere: str,
 ) -> None:
-    """A URI outside of the store that MVS_STORE names is looked for as without it."""
+    """A URI outside of the store that MVS_STORE names is looked for as without it, which one warning says."""
     made = new_store(container, "team")
-    monkeypatch.setenv("MVS_STORE", elsewhere.format(uri=uri))
-    assert finding.find(f"{uri}/team/x").marker.id == made.id
+    told = elsewhere.format(uri=uri)
+    monkeypatch.setenv("MVS_STORE", told)
+    for below in ("x", "y"):
+        assert finding.find(f"{uri}/team/{below}").marker.id == made.id
+    (warning,) = caplog.messages
+    assert told in warning
+    assert f"{uri}/team/x" in warning
 
 
 def test_an_unreachable_store_is_not_a_missing_one(uri: str, faulty: FaultyBackend) -> None:

@@ -19,7 +19,6 @@ from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.digests import Hasher
 
 BLOCK_BYTES = 64
-STATE_BYTES = 32
 
 
 class State(NamedTuple):

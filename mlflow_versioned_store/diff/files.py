@@ -58,18 +58,7 @@ class FileFindings:
 
     @classmethod
     def between(cls, a: Side, b: Side, *, key: Sequence[str] | None = None, kind: Kind | None = None) -> Self:
-        """Compare two files by what they hold; content that does not parse is compared as text, or as data.
-
-        Args:
-            a: The old one.
-            b: The new one.
-            key: The columns that name a row of a table; None looks for one, () goes by position.
-            kind: What to compare them as; None goes by their names and their first bytes.
-
-        Raises:
-            InvalidInput: The key names a column that the tables have not in common.
-            VersionedStoreError: A version could not be read.
-        """
+        """Compare two files; see `comparison.compare`."""
         ends = End(a.label, a.size, a.sha256), End(b.label, b.size, b.sha256)
         chosen = kind or kind_of(a, b)
         if same_content(a, b):

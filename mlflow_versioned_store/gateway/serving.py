@@ -12,7 +12,6 @@ from mlflow_versioned_store.gateway.app import Gateway
 if TYPE_CHECKING:
     import uvicorn
 
-LOOPBACK = "127.0.0.1"
 _REQUESTS_MAX = 512
 _STOP_SECONDS = 10
 

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_versioned_store.content import sha256 as module
-from mlflow_versioned_store.content.sha256 import BLOCK_BYTES, STATE_BYTES, State, is_resumable, sha256
+from mlflow_versioned_store.content.sha256 import BLOCK_BYTES, State, is_resumable, sha256
+
+# Eight words of 32 bits.
+STATE_BYTES = 32
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from mlflow_versioned_store.gateway.access_keys import AccessKey
 from mlflow_versioned_store.gateway.access_records import AccessRecord, AccessRecords
 from mlflow_versioned_store.gateway.app import Gateway
 from mlflow_versioned_store.gateway.bucket import Bucket
-from mlflow_versioned_store.gateway.serving import LOOPBACK, listen, server
+from mlflow_versioned_store.gateway.serving import listen, server
 from mlflow_versioned_store.store import Store, create_store
 
+LOOPBACK = "127.0.0.1"
 RUN, OTHER = "1/" + "a" * 32 + "/artifacts", "1/" + "b" * 32 + "/artifacts"
 BUCKET = "store"
 KEY = AccessKey("reader", "secret-of-the-reader")

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from mlflow_versioned_store.artifact_root import Item
-from mlflow_versioned_store.gateway.serving import LOOPBACK
 from tests.conftest import need
-from tests.gateway.conftest import BUCKET, CONTEXT, KEY, LARGE, NAMES, RUN, Endpoint
+from tests.gateway.conftest import BUCKET, CONTEXT, KEY, LARGE, LOOPBACK, NAMES, RUN, Endpoint
 from tests.servers.binaries import MC, RCLONE
 
 ONE = f"{BUCKET}/{RUN}/data/one.csv"

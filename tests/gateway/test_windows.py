@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from mlflow_versioned_store.artifact_root import ArtifactRoot, Item
 from mlflow_versioned_store.backends.memory import open_memory
 from mlflow_versioned_store.errors import ObjectMissing
-from mlflow_versioned_store.gateway.serving import LOOPBACK
 from mlflow_versioned_store.gateway.windows import Blocks, pieces
 from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.keys import DATA
 from mlflow_versioned_store.testing.clients import new_store
 from tests.content.making import Weighing
 from tests.gateway.asking import signed
-from tests.gateway.conftest import BUCKET, CONTEXT, RUN, Endpoint
+from tests.gateway.conftest import BUCKET, CONTEXT, LOOPBACK, RUN, Endpoint
 
 MIB = 1 << 20
 CONTENT = random.Random(7).randbytes(36 * MIB + 3)

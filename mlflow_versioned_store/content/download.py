@@ -21,9 +21,12 @@ from mlflow_versioned_store.content.packs import FramePlace
 from mlflow_versioned_store.content.parts import Parts
 from mlflow_versioned_store.content.pieces import Piece, batches, split
 from mlflow_versioned_store.content.wanted import Wanted, ignore, inline_chunks
-from mlflow_versioned_store.content.workers import cpu_limit, memory
+from mlflow_versioned_store.content.workers import cpu_limit, give_back_freed_memory, memory
 from mlflow_versioned_store.errors import Damaged
 from mlflow_versioned_store.pools import Pool
+
+# Freeing less than this leaves nothing worth giving back.
+_MUCH_BYTES = 4 << 20
 
 
 @functools.cache
@@ -94,6 +97,10 @@ class Reader:
         return digest_function(self.digest_name)
 
     def _read_batches(self, batches_: Iterator[list[Piece]], progress: Callable[[int], None]) -> None:
+        with memory().downloads:
+            self._read_each(batches_, progress)
+
+    def _read_each(self, batches_: Iterator[list[Piece]], progress: Callable[[int], None]) -> None:
         first, second = next(batches_, None), next(batches_, None)
         if first is None or second is None:
             # A single one needs no other thread.
@@ -115,17 +122,26 @@ class Reader:
 
     def _read_batch(self, batch: list[Piece], progress: Callable[[int], None]) -> None:
         by_place = fetch.spans(place for piece in batch for place in piece.places())
-        with memory().transfers.held(sum(span.stop - span.start for span in set(by_place.values()))):
-            try:
-                fetched = self._fetch(by_place)
-            except Damaged:
-                fetched = None  # each piece tries for itself, and says which version needs what is gone
-            for piece in batch:
-                with piece.file.wanted.named():
-                    digests, last_chunk = self._decode_twice(piece, fetched)
-                    if piece.file.piece_done(piece.number, digests):
-                        piece.file.finish(self.digest_name, last_chunk)
-                progress(piece.raw)
+        size = sum(span.stop - span.start for span in set(by_place.values()))
+        with memory().transfers.held(size):
+            self._read_into_sinks(batch, by_place, progress)
+        if size > _MUCH_BYTES and memory().downloads.count > 1:
+            # Several at once free blocks in many threads, each of which would keep some.
+            give_back_freed_memory()
+
+    def _read_into_sinks(
+        self, batch: list[Piece], by_place: dict[FramePlace, fetch.Span], progress: Callable[[int], None]
+    ) -> None:
+        try:
+            fetched = self._fetch(by_place)
+        except Damaged:
+            fetched = None  # each piece tries for itself, and says which version needs what is gone
+        for piece in batch:
+            with piece.file.wanted.named():
+                digests, last_chunk = self._decode_twice(piece, fetched)
+                if piece.file.piece_done(piece.number, digests):
+                    piece.file.finish(self.digest_name, last_chunk)
+            progress(piece.raw)
 
     def _fetch(self, by_place: dict[FramePlace, fetch.Span]) -> fetch.Fetched:
         first, *others = dict.fromkeys(by_place.values())

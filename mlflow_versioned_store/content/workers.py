@@ -75,6 +75,24 @@ class Budget:
             self.give(taken)
 
 
+class Crowd:
+    """Counts who is within a block at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def __enter__(self) -> None:
+        self._add(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._add(-1)
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self.count += number
+
+
 @functools.cache
 def _malloc_trim() -> Callable[[int], int] | None:
     try:
@@ -97,6 +115,7 @@ class Memory:
     `lanes` admits large uploads, `small` those that must not wait behind them; `transfers` bounds the packs and ranges
     on their way. Whoever holds part of `transfers` needs nothing more to give it back, so no two wait for each other.
     `ahead` is what open files have fetched ahead of their readers, who may never come for it; nobody waits for that.
+    `downloads` are those under way.
     """
 
     def __init__(self, total: int):
@@ -105,6 +124,7 @@ class Memory:
         self.ahead = Budget(total // 16)
         self.transfers = Budget(total * 3 // 8)
         self.small = Budget(total // 8)
+        self.downloads = Crowd()
 
     def lane(self, size: int) -> AbstractContextManager[None]:
         """Admit, within a block, whoever stores `size` bytes."""

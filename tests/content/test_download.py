@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.memory import open_memory
+from mlflow_versioned_store.content import download, workers
 from mlflow_versioned_store.content.locations import Content, Extent, Packed
 from mlflow_versioned_store.content.packs import PackName
 from mlflow_versioned_store.content.sinks import FileSink, MemorySink
@@ -32,6 +33,7 @@ from tests.content.making import (
     frame,
     noise,
     place,
+    read,
     read_range,
     reader,
     rows,
@@ -408,3 +410,16 @@ def test_every_flipped_bit_of_a_pack_is_found() -> None:
                 assert file.sink.data == chunk  # type: ignore[attr-defined]
     assert refused > 8 * len(encoded)
     assert BLAKE3(pack).hex() == name.digest
+
+
+def test_several_downloads_at_once_give_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a large download freed is given back while others run; one alone need not."""
+    backend = open_memory("crowd")
+    uploaded = store(domain_of(backend), noise("large", 9 * MIB))
+    given_back: list[bool] = []
+    monkeypatch.setattr(download, "give_back_freed_memory", lambda: given_back.append(True))
+    read(backend, uploaded)
+    assert not given_back
+    with workers.memory().downloads:
+        read(backend, uploaded)
+    assert given_back

@@ -185,3 +185,12 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 block.set()
 """
     assert run(code).strip() == "0"
+
+
+def test_a_crowd_counts_who_is_there() -> None:
+    """Everybody who is within the block counts, until they leave it, also by an error."""
+    crowd = workers.Crowd()
+    with crowd, pytest.raises(ZeroDivisionError), crowd:
+        assert crowd.count == 2
+        raise ZeroDivisionError
+    assert crowd.count == 0

@@ -18,7 +18,7 @@ from mlflow_versioned_store.marker import Marker
 
 _REMEMBERED = 1024
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger("mlflow_versioned_store")
 _lock = fork_safe_lock()
 # Presence is remembered, absence never: somebody may create a store at any moment.
 _present: OrderedDict[tuple[Backend, str], Marker] = OrderedDict()
@@ -152,7 +152,7 @@ def _told_prefix(container: Backend, path: str) -> str | None:
     # No error: a program may well use other stores beside the one that it is told of.
     if (told, container.location) not in _not_covered:
         _not_covered.add((told, container.location))
-        _logger.warning(
+        _log.warning(
             "MVS_STORE names %s, which is not at or above versioned-%s, whose store is looked for as without it.",
             told,
             ScopedBackend(container, path).location,

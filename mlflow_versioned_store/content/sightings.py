@@ -20,6 +20,7 @@ from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import Holder, PackName
 from mlflow_versioned_store.content.workers import looking_up
 from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
+from mlflow_versioned_store.wording import counted
 
 _log = logging.getLogger("mlflow_versioned_store")
 # Half of what the rule allows, so that an upload that begins now still commits in time.
@@ -57,8 +58,8 @@ class Sightings:
         done, late = wait(looks, timeout=HELP_SECONDS)
         if late:
             _log.warning(
-                "Bytes are stored plainly where they could have been shared: looking for %d objects took over %g s",
-                len(late),
+                "Bytes are stored plainly where they could have been shared: looking for %s took over %g s",
+                counted(len(late), "object"),
                 HELP_SECONDS,
             )
         refused.update(looks[look] for look in late)

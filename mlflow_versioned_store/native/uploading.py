@@ -29,6 +29,7 @@ from mlflow_versioned_store.history.versions import Version
 from mlflow_versioned_store.native.objects import NativeObjects, Target, native_objects
 from mlflow_versioned_store.native.reading import BLOCK_BYTES, Content
 from mlflow_versioned_store.roots import joined
+from mlflow_versioned_store.wording import counted
 
 _log = logging.getLogger("mlflow_versioned_store")
 _READS_OF_A_CHANGING_FILE = 3
@@ -151,8 +152,8 @@ class NativeUploader:
         if upload.obstacles:
             path, obstacle = next(iter(upload.obstacles.items()))
             _log.warning(
-                "Packed instead of kept as plain objects: %d paths, such as %r, since %s",
-                len(upload.obstacles),
+                "Packed instead of kept as plain objects: %s, such as %r, since %s",
+                counted(len(upload.obstacles), "path"),
                 path,
                 obstacle,
             )

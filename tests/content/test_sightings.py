@@ -154,7 +154,7 @@ def test_slow_marks_are_not_waited_for(
     faulty.when(lambda call: call.key == PACKS[0].key, 2.0)
     assert seen.unusable(PACKS) == {PACKS[0]}
     assert [record.getMessage().partition(":")[2] for record in caplog.records] == [
-        " looking for 1 objects took over 0.5 s"
+        " looking for 1 object took over 0.5 s"
     ]
     faulty.clear()
     faulty.when(lambda call: call.verb == "list", 2.0)

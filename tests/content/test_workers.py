@@ -190,7 +190,12 @@ block.set()
 def test_a_crowd_counts_who_is_there() -> None:
     """Everybody who is within the block counts, until they leave it, also by an error."""
     crowd = workers.Crowd()
-    with crowd, pytest.raises(ZeroDivisionError), crowd:
-        assert crowd.count == 2
-        raise ZeroDivisionError
+
+    def leave_by_an_error() -> None:
+        with crowd, crowd:
+            assert crowd.count == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        leave_by_an_error()
     assert crowd.count == 0

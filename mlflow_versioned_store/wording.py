@@ -46,5 +46,13 @@ def printable(text: str) -> str:
     return "".join(one if _is_plain(one) else one.encode("unicode_escape").decode() for one in text)
 
 
+def without_login(text: str) -> str:
+    """Return a value without user, password and query, where it is a URL."""
+    scheme, mark, rest = text.partition("://")
+    place, query, _ = rest.partition("?")
+    host, slash, path = place.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}{query and '?…'}"
+
+
 def _is_plain(character: str) -> bool:
     return character.isprintable() or character == "\t" or unicodedata.category(character) == "Zs"

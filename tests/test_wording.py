@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_versioned_store.wording import counted, number, printable, share, sized
+from mlflow_versioned_store.wording import counted, number, printable, share, sized, without_login
 
 
 @given(st.text())
@@ -58,3 +58,17 @@ def test_sizes_have_three_digits(count: int, text: str) -> None:
 def test_shares(part: int, whole: int, said: str) -> None:
     """Only nothing is 0 %, and only all is 100 %."""
     assert share(part, whole) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://ann:secret@host:1/a@b", "http://host:1/a@b"),
+        ("https://host/?sig=secret", "https://host/?…"),
+        ("versioned-file:///data/x", "versioned-file:///data/x"),
+        ("no url", "no url"),
+    ],
+)
+def test_urls_are_shown_without_logins(url: str, shown: str) -> None:
+    """User, password and query of a URL are not shown."""
+    assert without_login(url) == shown

@@ -15,6 +15,7 @@ from mlflow_versioned_store.backends import s3_arguments, s3_credentials
 from mlflow_versioned_store.backends.s3_arguments import UploadArguments
 from mlflow_versioned_store.backends.s3_credentials import Credentials
 from mlflow_versioned_store.errors import CredentialsMissing, InvalidInput
+from mlflow_versioned_store.wording import without_login
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -63,11 +64,11 @@ class S3Config:
         """Return each value in words, without secrets, and where it came from."""
         proxy = self.proxy()
         values = {
-            "endpoint": _without_login(self.endpoint) or "AWS",
+            "endpoint": without_login(self.endpoint or "AWS"),
             "region": self.region,
             "addressing style": self.addressing_style,
             "TLS": self.ca_bundle or "system certificates" if self.verify_tls else "not checked",
-            "proxy": _without_login(proxy) or "none",
+            "proxy": without_login(proxy or "none"),
             "expected bucket owner": self.expected_bucket_owner or "any",
             "upload arguments": ", ".join(name for name, _ in self.upload.given) or "none",
             "FIPS": "on" if self.fips else "off",
@@ -231,10 +232,3 @@ def _unsigned() -> bool:
     if version.lower() not in ("s3v4", "unsigned"):
         raise InvalidInput(f"{_SIGNATURE} must be s3v4 or unsigned, not {version!r}.")
     return version.lower() == "unsigned"
-
-
-def _without_login(url: str | None) -> str | None:
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

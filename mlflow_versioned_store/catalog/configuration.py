@@ -17,6 +17,7 @@ from mlflow_versioned_store.content.workers import memory_from_environment
 from mlflow_versioned_store.environment import switch
 from mlflow_versioned_store.errors import InvalidInput, VersionedStoreError
 from mlflow_versioned_store.settings import Settings, staging_from_environment
+from mlflow_versioned_store.wording import without_login
 
 HIDDEN = "[hidden]"
 
@@ -164,14 +165,6 @@ def connection(kind: str) -> list[Value]:
     if kind != "s3":
         return []
     return [Value(name, *found) for name, found in s3_config.resolve().effective().items()]
-
-
-def without_login(text: str) -> str:
-    """Return a value without user, password and query, where it is a URL."""
-    scheme, mark, rest = text.partition("://")
-    place, query, _ = rest.partition("?")
-    host, slash, path = place.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}{query and '?…'}"
 
 
 def redacted(value: Any) -> Any:

@@ -10,7 +10,7 @@ from mlflow_versioned_store.cli import output
 from mlflow_versioned_store.cli.addresses import located
 from mlflow_versioned_store.cli.command import command as _command
 from mlflow_versioned_store.errors import NotFound
-from mlflow_versioned_store.wording import counted
+from mlflow_versioned_store.wording import counted, without_login
 
 if TYPE_CHECKING:
     from mlflow_versioned_store.catalog.orphans import Comparison
@@ -25,7 +25,6 @@ def command(uri: str, tracking_uri: str | None) -> None:
     Lists roots whose owner MLflow does not know, has deleted, or keeps elsewhere, and runs and models without a root
     here. Where a tracking server keeps artifacts for its clients, URI is its --artifacts-destination. Only reads.
     """
-    from mlflow_versioned_store.catalog.configuration import without_login
     from mlflow_versioned_store.catalog.orphans import compare, owner_of, placing
     from mlflow_versioned_store.mlflow_plugin.tracking import owners, tracking_place
     from mlflow_versioned_store.store import open_store

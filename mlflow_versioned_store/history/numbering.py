@@ -22,6 +22,7 @@ from mlflow_versioned_store.history.records import (
 )
 from mlflow_versioned_store.history.state import ALIAS
 from mlflow_versioned_store.history.versions import Version
+from mlflow_versioned_store.roots import root_in_words
 
 
 class Appended(NamedTuple):
@@ -137,7 +138,7 @@ class _Numbering:
         there = self._now.version(path, number) if number else self._is_known(path)
         if not there:
             what = f"version {number} of {path!r}" if number else repr(path)
-            raise NotFound(f"There is no {what} in {self._now.root!r} to annotate; name one that exists.")
+            raise NotFound(f"There is no {what} in {root_in_words(self._now.root)} to annotate; name one that exists.")
         for key, value in (entry.note or {}).items():
             if key.startswith(ALIAS):
                 check_alias(key.removeprefix(ALIAS), value)
@@ -146,7 +147,7 @@ class _Numbering:
 
     def mean(self, entry: DraftEntry, action: Action) -> None:
         if self._now.version(entry.path, entry.version) is None:
-            raise NotFound(f"There is no version {entry.version} of {entry.path!r} in {self._now.root!r}.")
+            raise NotFound(f"There is no version {entry.version} of {entry.path!r} in {root_in_words(self._now.root)}.")
         meant = Entry(entry.path, action, entry.version, at=entry.at, note=entry.note)
         self.add(meant, result=entry.version)
 

@@ -17,7 +17,6 @@ from mlflow_versioned_store.catalog.configuration import (
     environment,
     redacted,
     settings_in_words,
-    without_login,
 )
 from mlflow_versioned_store.settings import Settings
 
@@ -96,20 +95,6 @@ def test_how_s3_is_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Value("region", "us-east-1", "default") in told
     assert "pass" not in str(told)
     assert connection("file") == []
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://ann:secret@host:1/a@b", "http://host:1/a@b"),
-        ("https://host/?sig=secret", "https://host/?…"),
-        ("versioned-file:///data/x", "versioned-file:///data/x"),
-        ("no url", "no url"),
-    ],
-)
-def test_urls_are_shown_without_logins(url: str, shown: str) -> None:
-    """User, password and query of a URL are not shown."""
-    assert without_login(url) == shown
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from mlflow_versioned_store.errors import (
     AccessDenied,
     Conflict,
     CredentialsMissing,
-    Damaged,
     InvalidInput,
     NoStore,
     OutcomeUnknown,
@@ -95,9 +94,8 @@ def may_create() -> bool:
 def _make(container: Backend, prefix: str, digest: str, announced: int) -> Marker:
     backend = ScopedBackend(container, prefix)
     made = marker.new_marker(backend.location, digest)
-    if next(backend.list(keys.LOGS, limit=1), None) is not None:
-        # Where somebody else made the store meanwhile, its marker is older than its logs.
-        return finding.read_marker(backend, "") or _refuse_without_marker(backend)
+    if (known := finding.marker_of_logs(backend, "")) is not None:
+        return known
     _refuse_above_another(backend)
     # Racing first writers all probe: who of them wins is told by the very creates that are being probed.
     probe(backend)
@@ -124,14 +122,6 @@ def _first(backend: Backend, made: Marker) -> Marker:
                 raise
         time.sleep(random.uniform(0.0, 0.1 * 2**attempt))  # noqa: S311 - spreads retries, keeps no secret
         attempt += 1
-
-
-def _refuse_without_marker(backend: Backend) -> Marker:
-    raise Damaged(
-        f"{backend.location} holds the logs of a versioned store, but not its marker {keys.MARKER}. Restore the marker "
-        "from a backup or an older object version.",
-        key=keys.MARKER,
-    )
 
 
 def _refuse_inside_another(uri: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mlflow_versioned_store import keys, marker, roots
@@ -13,7 +14,7 @@ from mlflow_versioned_store.backends.forks import fork_safe_lock
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.backends.scoped import ScopedBackend
 from mlflow_versioned_store.content.workers import looking_up
-from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, InvalidInput, NoStore, NotFound
+from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, Damaged, InvalidInput, NoStore, NotFound
 from mlflow_versioned_store.marker import Marker
 
 _REMEMBERED = 1024
@@ -51,6 +52,8 @@ class Found:
 def find(uri: str) -> Found:
     """Return the store that covers `uri`. All ancestors are probed in one parallel round trip, unless remembered.
 
+    Where there is none, another round trip makes sure that none has lost its marker.
+
     Raises:
         NoStore: There certainly is none.
         AccessDenied: An ancestor may not be looked at, so there may be one; `MVS_STORE` says where.
@@ -62,7 +65,8 @@ def find(uri: str) -> Found:
     for prefix in candidates:
         if remembered := _recall(container, prefix):
             return Found(container, prefix, _below(path, prefix), remembered)
-    if (found := _probe(container, candidates)) is None:
+    found = _probe(container, candidates) or _with_logs(container, candidates)
+    if found is None:
         raise NoStore(f"There is no versioned store at or above {uri}; the first upload makes one, or an init does.")
     prefix, known = found
     remember(container, prefix, known)
@@ -114,6 +118,25 @@ def read_marker(container: Backend, prefix: str) -> Marker | None:
     return marker.decode(fetched.data, where)
 
 
+def marker_of_logs(container: Backend, prefix: str) -> Marker | None:
+    """Return the marker at `prefix` if there are logs of a store; None where there are none. One or two requests.
+
+    Raises:
+        Damaged: There are logs without a marker, so a store that lost it, which must not look like none.
+    """
+    if next(iter(container.list(_join(prefix, keys.LOGS), limit=1)), None) is None:
+        return None
+    # A store's marker is older than its logs.
+    known = read_marker(container, prefix)
+    if known is None:
+        raise Damaged(
+            f"{_join(container.location, prefix)} holds the logs of a versioned store, but not its marker "
+            f"{keys.MARKER}. Restore the marker from a backup or an older object version.",
+            key=_join(prefix, keys.MARKER),
+        )
+    return known
+
+
 def _probe(container: Backend, candidates: list[str]) -> tuple[str, Marker] | None:
     """Return the nearest prefix with a marker; candidates are ordered from the nearest to the container's root."""
     probes = [(prefix, looking_up.submit(read_marker, container, prefix)) for prefix in candidates]
@@ -137,6 +160,17 @@ def _probe(container: Backend, candidates: list[str]) -> tuple[str, Marker] | No
             f"permission to read {keys.MARKER} in every folder above.",
             key=denied.key,
         ) from denied
+    return None
+
+
+def _with_logs(container: Backend, candidates: list[str]) -> tuple[str, Marker] | None:
+    """Return a store that was made just now; None where no candidate holds anything of a store."""
+    looks = [(prefix, looking_up.submit(marker_of_logs, container, prefix)) for prefix in candidates]
+    for prefix, look in looks:
+        # Who may not list cannot tell.
+        with suppress(AccessDenied):
+            if (known := look.result()) is not None:
+                return prefix, known
     return None
 
 

@@ -179,8 +179,9 @@ def test_logs_without_a_marker_are_damage(uri: str, container: Backend) -> None:
     container.delete(["team/_mvs/store.json"])
     with pytest.raises(Damaged, match="Restore the marker"):
         create_store(f"{uri}/team")
-    with pytest.raises(Damaged, match="Restore the marker"):
-        open_store(f"{uri}/{ARTIFACTS}", write=True)
+    for write in (True, False):
+        with pytest.raises(Damaged, match="Restore the marker"):
+            open_store(f"{uri}/{ARTIFACTS}", write=write)
 
 
 def test_a_backend_without_conditional_writes_is_refused(

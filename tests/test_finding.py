@@ -10,6 +10,8 @@ import pytest
 from mlflow_versioned_store import finding
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container
+from mlflow_versioned_store.changes import Item
+from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import AccessDenied, Damaged, InvalidInput, NoStore, Unsupported
 from mlflow_versioned_store.testing.clients import new_store
 from mlflow_versioned_store.testing.faults import Fault, FaultyBackend
@@ -55,6 +57,21 @@ def test_the_nearest_ancestor_is_the_store(uri: str, container: Backend) -> None
 def test_no_marker_is_no_store(uri: str) -> None:
     """Where no ancestor has a marker there certainly is no store, and the message says what to do."""
     with pytest.raises(NoStore, match="init"):
+        finding.find(f"{uri}/1/{RUN}/artifacts")
+
+
+def test_a_store_without_its_marker_is_not_a_missing_one(uri: str, container: Backend) -> None:
+    """Whoever reads what is in a store that lost its marker is told so, instead of that nothing is there."""
+    new_store(container, "s").root(f"1/{RUN}/artifacts").upload([Item("a", b"a")], context=Context())
+    container.delete(["s/_mvs/store.json"])
+    with pytest.raises(Damaged, match=r"logs of a versioned store, but not its marker _mvs/store\.json"):
+        finding.find(f"{uri}/s/1/{RUN}/artifacts")
+
+
+def test_who_may_not_list_finds_no_store(uri: str, faulty: FaultyBackend) -> None:
+    """Whether logs are there cannot be told then, and a first upload says what is missing."""
+    faulty.when(lambda call: call.verb == "list", Fault.DENY)
+    with pytest.raises(NoStore):
         finding.find(f"{uri}/1/{RUN}/artifacts")
 
 

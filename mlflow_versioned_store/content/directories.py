@@ -16,6 +16,9 @@ from mlflow_versioned_store.content.packs import Directory, FramePlace, Holder, 
 from mlflow_versioned_store.errors import Damaged
 
 _FRAMES_REMEMBERED = 200_000
+# A pack this small comes whole with its directory, so its frames cost no request of their own.
+_SMALL_PACK_BYTES = 256 << 10
+_SMALL_PACKS_REMEMBERED_BYTES = 8 << 20
 
 
 class Frame(NamedTuple):
@@ -33,6 +36,8 @@ class Directories:
         self._lock = fork_safe_lock()
         self._known: OrderedDict[PackName, Directory] = OrderedDict()
         self._frames = 0
+        self._whole: OrderedDict[PackName, memoryview] = OrderedDict()
+        self._whole_bytes = 0
 
     def load(self, packs: Iterable[Holder]) -> dict[PackName, Directory]:
         """Return the directories of `packs`, those not known yet in one parallel round trip.
@@ -43,20 +48,37 @@ class Directories:
         wanted = dict.fromkeys(pack for pack in packs if isinstance(pack, PackName))
         with self._lock:
             found = {pack: self._known[pack] for pack in wanted if pack in self._known}
-        missing = {pack: fetch.Span(pack, *tail_range(pack)) for pack in wanted if pack not in found}
+        missing = {pack: _end_of(pack) for pack in wanted if pack not in found}
         reads = fetch.start(self._backend, missing.values())
         for pack, span in missing.items():
-            found[pack] = self._decode(pack, span, reads[span].result())
+            end = reads[span].result()
+            found[pack] = self._decode(pack, end[tail_range(pack)[0] - span.start :])
             self._remember(pack, found[pack])
+            if span.start == 0:
+                self._remember_whole(pack, end)
         return found
 
-    def _decode(self, pack: PackName, span: fetch.Span, tail: Buffer) -> Directory:
+    def bytes_of(self, span: fetch.Span) -> memoryview | None:
+        """Return the bytes of a span of a small pack that came with its directory, as long as they are remembered."""
+        if not isinstance(span.pack, PackName):
+            return None
+        with self._lock:
+            whole = self._whole.get(span.pack)
+        return None if whole is None else whole[span.start : span.stop]
+
+    def forget_bytes(self, pack: Holder) -> None:
+        """Forget the bytes of a pack, because they turned out to be wrong."""
+        with self._lock:
+            if isinstance(pack, PackName) and (whole := self._whole.pop(pack, None)) is not None:
+                self._whole_bytes -= len(whole)
+
+    def _decode(self, pack: PackName, tail: Buffer) -> Directory:
         try:
             return decode_tail(pack, tail)
         except Damaged:
             # The bytes may have been hurt on their way; a second reading decides.
             cache.forget(self._backend, pack.identity)
-            return decode_tail(pack, fetch.read_span(self._backend, span))
+            return decode_tail(pack, fetch.read_span(self._backend, fetch.Span(pack, *tail_range(pack))))
 
     def _remember(self, pack: PackName, directory: Directory) -> None:
         with self._lock:
@@ -65,6 +87,14 @@ class Directories:
                 self._frames += len(directory.raws)
             while self._frames > _FRAMES_REMEMBERED and len(self._known) > 1:
                 self._frames -= len(self._known.popitem(last=False)[1].raws)
+
+    def _remember_whole(self, pack: PackName, whole: memoryview) -> None:
+        with self._lock:
+            if pack not in self._whole:
+                self._whole[pack] = whole
+                self._whole_bytes += len(whole)
+            while self._whole_bytes > _SMALL_PACKS_REMEMBERED_BYTES:
+                self._whole_bytes -= len(self._whole.popitem(last=False)[1])
 
 
 class FramesOfRun(Sequence[Frame]):
@@ -101,6 +131,11 @@ class FramesOfRun(Sequence[Frame]):
         raw, at = self.raws[at], self._first + at
         place = FramePlace(self._pack, self._offsets[at], self._offsets[at + 1] - self._offsets[at])
         return Frame(_chain(self._directories, self._pack, place, at), raw)
+
+
+def _end_of(pack: PackName) -> fetch.Span:
+    """Return the span of a pack's directory, or of all of it where that is hardly more."""
+    return fetch.Span(pack, 0 if pack.size <= _SMALL_PACK_BYTES else tail_range(pack)[0], pack.size)
 
 
 def _chain(

@@ -144,11 +144,13 @@ class Reader:
             progress(piece.raw)
 
     def _fetch(self, by_place: dict[FramePlace, fetch.Span]) -> fetch.Fetched:
-        first, *others = dict.fromkeys(by_place.values())
-        futures = fetch.start(self.backend, others)
-        read = {first: fetch.read_span(self.backend, first)}
-        read.update((span, future.result()) for span, future in futures.items())
-        return fetch.Fetched(read, by_place)
+        read = {span: self.directories.bytes_of(span) for span in by_place.values()}
+        there = {span: data for span, data in read.items() if data is not None}
+        missing = [span for span in read if span not in there]
+        futures = fetch.start(self.backend, missing[1:])
+        there.update((span, fetch.read_span(self.backend, span)) for span in missing[:1])
+        there.update((span, future.result()) for span, future in futures.items())
+        return fetch.Fetched(there, by_place)
 
     def _decode_twice(self, piece: Piece, fetched: fetch.Fetched | None) -> tuple[list[bytes], Buffer]:
         if fetched is not None:
@@ -158,6 +160,7 @@ class Reader:
         by_place = fetch.spans(piece.places())
         for holder in {span.pack for span in by_place.values()}:
             cache.forget(self.backend, holder.identity)
+            self.directories.forget_bytes(holder)
         return self._decode(piece, self._fetch(by_place))
 
     def _decode(self, piece: Piece, fetched: fetch.Fetched) -> tuple[list[bytes], Buffer]:

@@ -13,7 +13,7 @@ from mlflow_versioned_store.content.directories import Directories, FramesOfRun
 from mlflow_versioned_store.content.packs import Directory, FramePlace, PackName
 from mlflow_versioned_store.errors import Damaged, ObjectMissing
 from mlflow_versioned_store.testing.faults import Fault, FaultyBackend
-from tests.content.making import frame, noise
+from tests.content.making import KIB, frame, noise
 from tests.content.test_packs import pack_of
 
 
@@ -76,8 +76,9 @@ def test_threads_that_read_the_same_directory_do_not_wear_out_the_memory(monkeyp
     assert backend.calls == []
 
 
-def test_a_directory_that_stays_damaged_names_its_pack() -> None:
+def test_a_directory_that_stays_damaged_names_its_pack(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read twice, then it is an error with the pack's key; a missing pack is another one."""
+    monkeypatch.setattr(directories, "_SMALL_PACK_BYTES", 0)  # nothing but the directory is there to be hurt
     backend, (name,) = packs(1)
     for fault, error in ((Fault.CORRUPT, Damaged), (Fault.TRUNCATE, Damaged), (Fault.MISSING, ObjectMissing)):
         backend.clear()
@@ -149,3 +150,31 @@ def test_a_chain_may_have_64_steps_and_no_more() -> None:
         else:
             with pytest.raises(Damaged):
                 list(FramesOfRun(known, run))
+
+
+def test_a_small_pack_comes_whole() -> None:
+    """Its frames cost no request beyond the one for its directory; of a large one only the directory comes."""
+    backend, (small,) = packs(1)
+    large, data = pack_of([frame(noise("large", 300 * KIB))])
+    backend.put(large.key, data)
+    known = Directories(backend)
+    backend.calls.clear()
+    known.load([small, large])
+    assert len(backend.calls) == 2
+    whole = fetch.Span(small, 30, 900)
+    assert known.bytes_of(whole) == backend.get(small.key, start=30, stop=900).data
+    assert known.bytes_of(fetch.Span(large, 30, 900)) is None
+    known.forget_bytes(small)
+    assert known.bytes_of(whole) is None
+
+
+def test_small_packs_are_forgotten_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first, and a pack loaded twice counts once."""
+    backend, names = packs(4)
+    monkeypatch.setattr(directories, "_SMALL_PACKS_REMEMBERED_BYTES", 2 * names[0].size + 10)
+    monkeypatch.setattr(directories, "_FRAMES_REMEMBERED", 10)
+    known = Directories(backend)
+    for name in (*names[:3], names[2], names[3]):
+        known.load([name])
+    there = [known.bytes_of(fetch.Span(name, 0, 50)) is not None for name in names]
+    assert there == [False, False, True, True]

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.tracking.artifact_utils import get_artifact_uri
 
 from mlflow_versioned_store.errors import AccessDenied, InvalidInput, NotFound, Unavailable, VersionedStoreError
+from mlflow_versioned_store.mlflow_plugin.tracking import check_is_there, tracking_place
 from mlflow_versioned_store.roots import joined
 
 # A registered model may be a logged model, or the artifacts of a run, which MLflow then names by such a URI again.
@@ -35,7 +37,7 @@ def artifact_location(uri: str) -> str:
         uri: Such as "runs:/<run id>/data/t.csv@v2", "models:/name/1", "models:/name@alias", "models:/m-<id>".
 
     Raises:
-        NotFound: MLflow knows no such run or model.
+        NotFound: MLflow knows no such run or model, or its database on this machine does not exist; none is made.
         InvalidInput: It is no such URI, or it leads to artifacts that only the tracking server can reach.
         AccessDenied, Unavailable: MLflow could not be asked.
     """
@@ -58,12 +60,15 @@ def artifact_location(uri: str) -> str:
 
 
 def _run_location(uri: str) -> str:
+    tracking_place()
     run, _, path = uri.removeprefix("runs:").strip("/").partition("/")
     run_id, mark, address = run.partition("@")
     return joined(get_artifact_uri(run_id), mark + address, path)  # type: ignore[no-untyped-call]
 
 
 def _model_location(uri: str) -> str:
+    tracking_place()
+    check_is_there(mlflow.get_registry_uri(), "registry")
     logged = _LOGGED_MODEL.fullmatch(uri)
     if logged:
         model, *inside = logged.groups(default="")

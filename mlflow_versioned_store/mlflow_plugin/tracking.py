@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import mlflow
 from mlflow.entities import ViewType
@@ -21,10 +22,12 @@ _PAGE = 1000
 _TRACES_A_PAGE = 500
 _MODELS_A_PAGE = 100
 _EXPERIMENTS_AT_ONCE = 100
+# A database in memory is no file; neither its options nor those of an SQLite file belong to the path.
+_SQLITE_FILE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:|file:)([^?]+)")
 
 
 def tracking_place(tracking_uri: str | None = None) -> str:
-    """Return the tracking URI that is meant, checked to be there where it is a local file: MLflow would make it.
+    """Return the tracking URI that is meant, checked as by `check_is_there`.
 
     Args:
         tracking_uri: MLflow's tracking URI; by default the one that MLflow itself would use.
@@ -32,16 +35,29 @@ def tracking_place(tracking_uri: str | None = None) -> str:
     Raises:
         NotFound: It is a database or folder on this machine that does not exist.
     """
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    scheme, mark, rest = uri.partition(":///")
-    local = rest if scheme == "sqlite" and mark else ""
+    uri = str(tracking_uri or mlflow.get_tracking_uri())
+    check_is_there(uri, "tracking")
+    return uri
+
+
+def check_is_there(uri: str, kind: Literal["tracking", "registry"]) -> None:
+    """Check that a store of MLflow's exists where it is a local file or folder: MLflow would make it to look into it.
+
+    Args:
+        uri: The URI that MLflow has for it.
+        kind: Which store of MLflow's it is.
+
+    Raises:
+        NotFound: It is a database or folder on this machine that does not exist.
+    """
+    database = _SQLITE_FILE.match(uri)
+    local = database[1] if database else ""
     if is_local_uri(uri):  # type: ignore[no-untyped-call]
         local = local_file_uri_to_path(uri)  # type: ignore[no-untyped-call]
     if local and not os.path.exists(local):
         raise NotFound(
-            f"MLflow's tracking store {uri} does not exist; set MLFLOW_TRACKING_URI, or give --tracking-uri."
+            f"MLflow's {kind} store {uri} does not exist; set MLFLOW_{kind.upper()}_URI to the one that is meant."
         )
-    return str(uri)
 
 
 def owners(tracking_uri: str | None = None, *, traces: bool) -> Iterator[Owner]:

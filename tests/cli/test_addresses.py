@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.cli.conftest import RUN, Mvs, Put
 from tests.servers.tracking import Tracking
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_runs_are_addresses(mvs: Mvs, tracking: Tracking) -> None:
@@ -18,6 +23,15 @@ def test_runs_are_addresses(mvs: Mvs, tracking: Tracking) -> None:
     assert mvs("cat", f"runs:/{run.run_id}/d@c1/a.txt").stdout == "one"
     assert mvs.json("versions", f"runs:/{run.run_id}/d/a.txt")["uri"] == f"{run.artifact_uri}/d/a.txt"
     assert "MLflow" in mvs("ls", f"runs:/{'0' * 32}", code=6).stderr
+
+
+def test_no_tracking_database_is_made(mvs: Mvs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MLflow has no database yet, a run or a model is told as missing, with what to set."""
+    monkeypatch.chdir(tmp_path)
+    for command in ("versions", "cat", "info", "orphans"):
+        for address in ("runs:/abc/x", "models:/churn/1"):
+            assert "set MLFLOW_TRACKING_URI" in mvs(command, address, code=6).stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_whole_root_has_a_past(mvs: Mvs, root: str, put: Put) -> None:

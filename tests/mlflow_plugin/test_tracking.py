@@ -8,9 +8,9 @@ import mlflow
 import pytest
 
 from mlflow_versioned_store.catalog.orphans import Owner, compare, placing
-from mlflow_versioned_store.errors import Unavailable
+from mlflow_versioned_store.errors import NotFound, Unavailable
 from mlflow_versioned_store.mlflow_plugin import tracking as tracking_module
-from mlflow_versioned_store.mlflow_plugin.tracking import owners
+from mlflow_versioned_store.mlflow_plugin.tracking import owners, tracking_place
 from mlflow_versioned_store.store import create_store
 from tests.servers.tracking import Tracking
 
@@ -76,3 +76,17 @@ def test_a_server_that_does_not_answer_is_unavailable(monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(Unavailable, match="tracking server"):
         list(owners("http://127.0.0.1:9", traces=False))
+
+
+def test_only_local_files_have_to_be_there(tmp_path: Path) -> None:
+    """Options are no part of a database's path, and neither memory nor a server is a file."""
+    (tmp_path / "there.db").touch()
+    for uri in (f"sqlite:///{tmp_path}/there.db?timeout=60", "sqlite:///:memory:", "sqlite://", "http://127.0.0.1:9"):
+        assert tracking_place(uri) == uri
+    for uri in (
+        f"sqlite:///{tmp_path}/no.db?timeout=60",
+        f"sqlite+pysqlite:///{tmp_path}/no.db",
+        f"file://{tmp_path}/no",
+    ):
+        with pytest.raises(NotFound, match="does not exist"):
+            tracking_place(uri)

@@ -3,8 +3,9 @@
 Change n is encoded against the ancestor numbered n & (n − 1), which lies on the chain of its predecessor. So a chunk
 changed n times is read in at most log2(n) steps, and its storage grows with n log n at worst.
 
-The chunks of a file keep in step: those that do not change in a version skip a number, so that all lean on frames of
-the same few versions, and readers fetch few long ranges. Why: docs/decisions/0010.
+The chunks of a file keep in step: one that did not change in a version skips a number, one that changed more often than
+the others repeats one. So all lean on frames of the same few versions, and readers fetch few long ranges. Why:
+docs/decisions/0010.
 """
 
 from __future__ import annotations
@@ -53,25 +54,29 @@ def links(predecessors: Sequence[Placed]) -> list[Link | None]:
     """
     number = step(predecessors)
     found = [link(predecessor, number) for predecessor in predecessors]
-    together = [one for one in found if one is not None and one.number <= number]
-    # What leans on the beginning of a chain is where chains part.
+    # Those ahead changed more often than the others, or did not when they began anew: each is judged by itself.
+    ahead = [predecessor.chain >= number for predecessor in predecessors]
+    together = [one for one, is_ahead in zip(found, ahead, strict=True) if one is not None and not is_ahead]
+    # Chains part where a link leans on their beginning.
     plainly = base_number(number) == 0 and _reads_much(together)
     anew = _is_far(together)
-    return [one and _settled(one, number, plainly=plainly, anew=anew) for one in found]
+    return [
+        one and (_settled(one, _reads_much([one]), _is_far([one])) if is_ahead else _settled(one, plainly, anew))
+        for one, is_ahead in zip(found, ahead, strict=True)
+    ]
 
 
 def step(predecessors: Iterable[Placed]) -> int:
     """Return the number that the next changes of neighbouring chunks have; a few of these may be ahead of it."""
     numbers = sorted((predecessor.chain for predecessor in predecessors), reverse=True)
-    return numbers[int(len(numbers) * _AHEAD)] + 1 if numbers else 1
+    return min(numbers[int(len(numbers) * _AHEAD)] + 1, _NUMBER_MAX) if numbers else 1
 
 
 def link(predecessor: Placed, number: int) -> Link | None:
-    """Return where the next change of a chunk stands, with this number, or the last one before that its chain allows.
+    """Return where the next change of a chunk stands: with the last number up to `number` whose base is on its chain.
 
     None where its ancestors do not add up, or its chain would grow too long.
     """
-    number = max(number, predecessor.chain + 1)
     chain = (predecessor.place(), *predecessor.ancestors)
     at, depth = predecessor.chain, 0
     best = base = above = 0
@@ -83,12 +88,12 @@ def link(predecessor: Placed, number: int) -> Link | None:
         at, depth = base_number(at), depth + 1
         if depth == len(chain):
             return None
-    if len(chain) - above > CHAIN_STEPS_MAX or best > _NUMBER_MAX:
+    if len(chain) - above > CHAIN_STEPS_MAX:
         return None
     # What lies between was stored in steps, which together are about as long as one.
     between = sum(place.size for place in chain[:above])
-    expected = between * (best - base) / (predecessor.chain - base) if between else 0.0
-    return Link(best, chain[above:], expected)
+    changes = max(best, predecessor.chain + 1) - base
+    return Link(best, chain[above:], between * changes / (changes - 1) if between else 0.0)
 
 
 def _last_after(base: int, most: int) -> int:
@@ -97,10 +102,7 @@ def _last_after(base: int, most: int) -> int:
     return base + (1 << (room.bit_length() - 1)) if room > 0 else 0
 
 
-def _settled(link: Link, number: int, *, plainly: bool, anew: bool) -> Link | None:
-    if link.number > number:
-        # It is of before the others began anew, and follows them now.
-        plainly, anew = _reads_much([link]), True
+def _settled(link: Link, plainly: bool, anew: bool) -> Link | None:
     if plainly:
         return None
     return link._replace(number=0) if anew else link

@@ -73,7 +73,7 @@ def test_a_chunk_that_lags_comes_as_near_as_its_chain_allows(changed: list[bool]
         following = link(row, number)
         assert following is not None
         bases = {row.chain, *numbers(row.ancestors)}
-        assert following.number == max(one for one in range(row.chain + 1, number + 1) if base_number(one) in bases)
+        assert following.number == max(one for one in range(1, number + 1) if base_number(one) in bases)
         assert numbers(following.chain) == below(following.number)
         if base_number(number) == 0:
             assert following.number == number
@@ -114,10 +114,18 @@ def test_a_chain_that_costs_readers_too_much_is_given_up(below_bytes: int, *, pl
     assert found.number == 3
 
 
-def test_few_that_are_ahead_begin_anew_too() -> None:
-    """They did not change in the version in which the others began anew."""
-    found = links([placed(0, size=PLAIN_BYTES)] * 20 + [versions(30, change_bytes=1)] * 2)
-    assert [one and one.number for one in found] == [1] * 20 + [0] * 2
+def test_one_that_changes_more_often_keeps_the_step_of_the_others() -> None:
+    """A chunk at the border of two regions changes with both; it repeats numbers instead of running ahead."""
+    found = links([versions(9, change_bytes=1)] * 20 + [versions(11, change_bytes=1)])
+    assert [one and (one.number, numbers(one.chain)) for one in found] == [(10, [8, 0])] * 21
+
+
+def test_one_that_did_not_change_when_others_began_anew_follows() -> None:
+    """It begins anew with its next change if it leans on what is far; near ones need not."""
+    others = [placed(0, (FramePlace(PACK, 0, PLAIN_BYTES),), 1000)] * 20
+    for change_bytes, number in ((100, 0), (1, 1)):
+        found = links([*others, versions(30, change_bytes)])
+        assert [one and (one.number, numbers(one.chain)) for one in found] == [(1, [0, 0])] * 20 + [(number, [0])]
 
 
 def test_ancestors_that_do_not_add_up_are_not_leaned_on() -> None:
@@ -129,9 +137,12 @@ def test_ancestors_that_do_not_add_up_are_not_leaned_on() -> None:
 
 
 def test_numbers_beyond_what_frames_hold_are_not_given() -> None:
-    """After the last number that four bytes hold, the chunk is stored plainly."""
+    """A frame's number has four bytes; the last one is repeated."""
     last = (1 << 32) - 1
-    assert link(placed(last, tuple(FramePlace(PACK, at, 100) for at in below(last))), 1) is None
+    ancestors = tuple(FramePlace(PACK, at, 1 if at else PLAIN_BYTES) for at in below(last))
+    (found,) = links([placed(last, ancestors, size=1)])
+    assert found is not None
+    assert found.number == last
 
 
 def test_no_chain_grows_beyond_what_readers_accept() -> None:

@@ -164,6 +164,23 @@ def test_chunks_that_do_not_always_change_lean_on_few_versions(backend: Backend)
     assert len(faulty.calls) <= 60
 
 
+def test_regions_edited_in_turn_lean_on_few_versions(backend: Backend) -> None:
+    """Chunks at the border of two regions change with both, and their chains stay as short as those of the others."""
+    regions = [rows(seed, 700) for seed in range(8)]
+    last = store(small_domain(backend), text([row for region in regions for row in region]))
+    for generation in range(80):
+        regions[generation % 8] = edited(regions[generation % 8], generation, 0.02)
+        data = text([row for region in regions for row in region])
+        last = store(small_domain(backend), data, hints=indexes_of(last))
+    faulty = FaultyBackend(backend)
+    assert read(faulty, last) == data
+    file = wanted(last)
+    directories = reader(backend).directories.load((*file.content.packs, *file.content.leans))
+    frames = [frame for extent in file.location.extents for frame in FramesOfRun(directories, file.run(extent))]
+    assert max(len(frame.chain) for frame in frames) <= 7
+    assert len(faulty.calls) <= 5 * len(regions)
+
+
 def test_the_same_bytes_again_store_nothing(backend: Backend) -> None:
     """A file logged again without a change adds no bytes, also where its chunks had been cut like older ones."""
     lines = rows(1, 60_000)

@@ -99,15 +99,17 @@ def parse(uri: str) -> tuple[str, str, str]:
     """Return the kind, the container and the path inside it of an artifact URI.
 
     Raises:
-        InvalidInput: It is not one of ours, has a query, or its path leaves the container.
+        InvalidInput: It is not one of ours, is relative, has a query, or its path leaves the container.
     """
     found = _URI.fullmatch(uri)
     kind = found["kind"].lower() if found else ""
     if found is None or kind not in _KINDS:
         raise InvalidInput(f"{uri!r} is no URI of a versioned store. {_what_to_write(uri)}")
     container, path = found["container"] or "", found["path"]
-    if "?" in path or (path and not path.startswith("/")):
+    if "?" in path or path.startswith("#"):
         raise InvalidInput(f"{uri!r} has a query or fragment, which means nothing here. Write versions as path@v2.")
+    if path and not path.startswith("/"):
+        raise InvalidInput(f"{uri!r} is relative. Write {_absolute(kind, path)}.")
     parts = _normal(path.split("/"), uri)
     if kind == "file":
         container, parts = _directory(container, parts, uri)
@@ -159,8 +161,14 @@ def _what_to_write(uri: str) -> str:
     if mark and scheme.lower() in _KINDS:
         return f"Write versioned-{uri}."
     if not mark and ":" not in uri:
-        return f"Write versioned-file://{os.path.abspath(uri)} for a local path."
+        return f"Write {_absolute('file', uri)} for a local path."
     return f"They begin with {', '.join(f'versioned-{kind}://' for kind in _KINDS)}."
+
+
+def _absolute(kind: str, path: str) -> str:
+    if kind == "file":
+        path = os.path.abspath(path)
+    return f"versioned-{kind}://{'/' if kind == 'hdfs' else ''}{path}"
 
 
 def _normal(parts: list[str], uri: str) -> list[str]:

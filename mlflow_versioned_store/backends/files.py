@@ -181,8 +181,15 @@ class FilesBackend(Backend):
         if parent == folder:
             return
         self._make_durable(parent)
-        with contextlib.suppress(FileExistsError):
+        try:
             os.mkdir(folder)
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            # The folder above is there, so it is its file system that has no place for another, as that of /proc.
+            raise LocalStorageFailed(
+                f"The directory {folder} cannot be made. Keep the store where directories can be.", key=folder
+            ) from error
         # Also where the folder was there: whoever made it may not have flushed its entry yet.
         with contextlib.suppress(PermissionError):
             self._flush_folder(parent)
@@ -235,7 +242,7 @@ class FilesBackend(Backend):
             return Conflict(f"{target} exists already.", key=key)
         if action in ("create", "write") and error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             return InvalidInput(f"Cannot write {target}: a file stands where a folder is needed, or a folder.", key=key)
-        if error.errno in _ABSENT:
+        if error.errno in _ABSENT and action not in ("create", "write"):
             return NotFound(f"There is no object {target}.", key=key)
         if error.errno in (errno.EACCES, errno.EPERM):
             return AccessDenied(f"No permission to {action} {target}. Mend the permissions of the folder.", key=key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -199,6 +200,22 @@ def test_a_file_cannot_be_a_folder(tmp_path: Path) -> None:
         backend.put("a/b", b"")
     with pytest.raises(InvalidInput, match="a file stands"):
         backend.put("b", b"")
+
+
+def test_a_write_never_says_that_nothing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no directory can be made, as below /proc, or one goes away, that is a failure of the local storage."""
+
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    for create in (True, False):
+        with pytest.raises(LocalStorageFailed, match="Cannot"):
+            FilesBackend(str(tmp_path), flush=refuse).put("a", b"a", create=create)
+    mkdir = os.mkdir
+    monkeypatch.setattr(os, "mkdir", lambda folder: mkdir(folder) if os.path.isdir(folder) else refuse())
+    for create in (True, False):
+        with pytest.raises(LocalStorageFailed, match=f"directory {re.escape(str(tmp_path / 'no'))} cannot be made"):
+            FilesBackend(str(tmp_path)).put("no/where/a", b"a", create=create)
 
 
 def test_permission_errors_are_access_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

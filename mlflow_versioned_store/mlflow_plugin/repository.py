@@ -278,6 +278,6 @@ def _reported() -> Iterator[None]:
 @functools.cache
 def _say_that_bytes_stay() -> None:
     _logger.warning(
-        "Deleted artifacts are recorded as deleted; their bytes stay in the store, and their versions readable, until"
-        " they are expired and collected."
+        "Deleted artifacts are recorded as deleted; their versions stay readable, and their bytes stay in the store:"
+        " this release frees no space."
     )

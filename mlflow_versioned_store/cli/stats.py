@@ -91,9 +91,11 @@ def _print(rows: Sequence[_Row], by: Level, limited: Sequence[Quota]) -> None:
     titles = ["VERSIONS", "LOGGED", "STORED", "EXCLUSIVE", "SHARED", *(["ELSEWHERE"] if elsewhere else [])]
     columns = [output.Column(title, align="right") for title in titles]
     columns += [output.Column("QUOTA", align="right")] if shares else []
+    # MLflow's own part of the path begins in the store itself, as at the location of one experiment.
+    nameless = "(the store's own root)" if by == "run" else "(directly in the store)"
     cells: list[list[str]] = []
     for name, group in rows:
         numbers = [sized(getattr(group, title.lower())) for title in titles[1:]]
         quota = [shares.get(name, "")] if shares else []
-        cells.append([f"{group.versions:,}", *numbers, *quota, name or "(outside of experiments)"])
+        cells.append([f"{group.versions:,}", *numbers, *quota, name or nameless])
     output.table([*columns, output.Column(by.upper())], cells)

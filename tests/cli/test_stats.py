@@ -90,6 +90,15 @@ def test_people_read_a_table(uri: str) -> None:
     assert "all of the store" not in CliRunner().invoke(main, ["stats", f"{uri}/1"]).stdout
 
 
+def test_what_lies_in_no_folder_has_words_of_its_own(tmp_path: Path) -> None:
+    """Runs at the location of one experiment lie directly in the store; what is no run's is the store's own root's."""
+    uri = f"versioned-file://{tmp_path}/store"
+    create_store(uri).root(f"{'a' * 32}/artifacts").upload([Item("a", b"a")], context=Context())
+    create_store(uri).root("").upload([Item("own", b"own")], context=Context())
+    assert " (directly in the store)\n" in CliRunner().invoke(main, ["stats", uri]).stdout
+    assert " (the store's own root)\n" in CliRunner().invoke(main, ["stats", uri, "--by", "run"]).stdout
+
+
 def test_a_full_quota_is_a_warning(uri: str) -> None:
     """Who measures is told on stderr, and the share is in the table and the document."""
     change_settings(create_store(uri).settings_log, {"quota:1": 700_000, "quota:*": 1 << 40}, {})

@@ -67,16 +67,19 @@ def _document(store: Store, settings: Settings, found: Inventory) -> dict[str, A
     }
 
 
-def _ratio(value: float) -> str:
-    # A store of a few bytes is mostly commits, which must not read as if nothing had been logged.
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+def _compared(found: Inventory) -> str:
+    if not found.logged or not found.stored:
+        return ""
+    if found.logged >= found.stored:
+        return f", 1/{found.logged / found.stored:.1f} of what was logged"
+    # A store of a few bytes is mostly commits.
+    return f", {found.stored / found.logged:,.1f} times what was logged"
 
 
 def _print(store: Store, settings: Settings, found: Inventory, used: Group | None) -> None:
     marker = store.marker
     defaults = asdict(type(settings)())
     changed = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value != defaults[name])
-    ratio = "" if found.savings is None else f", {_ratio(found.savings)} bytes logged for each"
     where = found.newest_root or "the store's own root"
     facts = {
         "location": store.location,
@@ -86,7 +89,7 @@ def _print(store: Store, settings: Settings, found: Inventory, used: Group | Non
         "contents": f"{counted(found.versions, 'version')} of {counted(found.files, 'file')}"
         f" in {counted(len(found.roots), 'artifact root')}",
         "logged": sized(found.logged),
-        "stored": f"{sized(found.stored)}{ratio}",
+        "stored": f"{sized(found.stored)}{_compared(found)}",
         "last commit": f"{output.moment(found.newest)} in {where}" if found.newest is not None else "never",
     }
     if used is not None:

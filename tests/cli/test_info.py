@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlflow_versioned_store.artifact_root import Item
+from mlflow_versioned_store.catalog.inventory import take_inventory
 from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.settings import change_settings
@@ -54,7 +55,18 @@ def test_people_read_it_as_a_table(uri: str) -> None:
     assert "2 versions of 1 file in 1 artifact root" in told.stdout
     assert "all as by default" in told.stdout
     assert f"in {ROOT}" in told.stdout
-    assert ", 0.0 bytes logged for each" not in told.stdout
+
+
+def test_what_is_stored_is_compared_with_what_was_logged(uri: str) -> None:
+    """As a part of it where there is less, and as a multiple in a store of a few bytes, which is mostly commits."""
+    found = take_inventory(store_at(uri))
+    small = f", {found.stored / found.logged:,.1f} times what was logged\n"
+    assert small in CliRunner().invoke(main, ["info", uri]).stdout
+    store_at(uri).root(ROOT).upload([Item(f"{n}.bin", noise(9, 300_000)) for n in range(3)], context=Context())
+    found = take_inventory(store_at(uri))
+    assert (
+        f", 1/{found.logged / found.stored:.1f} of what was logged\n" in CliRunner().invoke(main, ["info", uri]).stdout
+    )
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
@@ -63,6 +75,7 @@ def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["info", f"versioned-file://{tmp_path}/store"])
     assert told.exit_code == 0
     assert "never" in told.stdout
+    assert "what was logged" not in told.stdout
     assert CliRunner().invoke(main, ["info", f"versioned-file://{tmp_path}/other"]).exit_code == 6
 
 

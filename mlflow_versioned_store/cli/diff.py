@@ -46,7 +46,7 @@ def command(old: str, new: str | None, html: str | None, force: bool, key: str |
         found = compare(*operands(old, new, folder), key=key.split(",") if key else None, kind=kind)
         if html is not None:
             _write(Path(html), found.html().encode(), force=force)
-        output.show(found.json(), lambda: _print(found))
+        output.show(found.json(), lambda: _print(found, html))
 
 
 def _write(file: Path, page: bytes, *, force: bool) -> None:
@@ -68,7 +68,7 @@ def _write(file: Path, page: bytes, *, force: bool) -> None:
         raise LocalStorageFailed(f"{file} cannot be written: {error.strerror}.", key=str(file)) from error
 
 
-def _print(found: FileDiff | TreeDiff) -> None:
+def _print(found: FileDiff | TreeDiff, html: str | None) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     for line in found.text(width).split("\n"):
         if line.startswith(("---", "+++")):
@@ -76,3 +76,5 @@ def _print(found: FileDiff | TreeDiff) -> None:
         else:
             color = _COLORS.get(line[:1])
             click.echo(click.style(line, fg=color) if color else line)
+    if html is not None:
+        output.note(f"Written as a page to {html}.")

@@ -77,7 +77,10 @@ def test_two_stores_can_be_compared(mvs: Mvs, file: str, tmp_path: Path) -> None
 def test_a_page_is_written_beside(mvs: Mvs, file: str, tmp_path: Path) -> None:
     """--html writes a page of its own, and the text is shown all the same."""
     page = tmp_path / "diff.html"
-    assert "-two" in mvs("diff", file, "--html", str(page)).stdout
+    told = mvs("diff", file, "--html", str(page))
+    assert "-two" in told.stdout
+    assert told.stderr == f"Written as a page to {page}.\n"
+    assert mvs("diff", file, "--html", str(page), "--json").stderr == ""
     assert page.read_text().startswith("<!doctype html>")
     mvs("diff", file, "--html", str(tmp_path / "nowhere/diff.html"), code=1)
 

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlflow_versioned_store.backends.client_versions import CONNECTIONS, ClientVersions
-from mlflow_versioned_store.backends.object_versions import Described, Labels, Listed, ObjectVersion, Remembered, Sender
+from mlflow_versioned_store.backends.object_versions import (
+    Described,
+    Labels,
+    Listed,
+    ObjectVersion,
+    Remembered,
+    Sender,
+    say_that_versions_are_kept,
+)
 from mlflow_versioned_store.errors import AccessDenied, CredentialsMissing, NotFound, Unsupported
 
 # What a resumable upload sends with a request is a multiple of 256 KiB.
@@ -54,6 +62,7 @@ class GcsVersions(ClientVersions):
             if not bucket.versioning_enabled:
                 bucket.versioning_enabled = True
                 self._send("write", "", bucket.patch)
+                say_that_versions_are_kept(self._location)
         except AccessDenied as error:
             return f"{error} Have an administrator run `gcloud storage buckets update {self._location} --versioning`."
         self._keeps.forget()

@@ -6,6 +6,7 @@ Azure, the generation of Google Cloud Storage.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
+
+_log = logging.getLogger("mlflow_versioned_store")
 
 _KNOWN_SECONDS = 60.0
 
@@ -118,6 +121,8 @@ class ObjectVersions(Protocol):
     def keep_versions(self) -> str:
         """Switch versioning on, where it is not and may be; return what is to be done by hand, "" for nothing.
 
+        That it was switched on is a warning in the log.
+
         Raises:
             Unsupported: It is off, and this kind of bucket has to have it.
         """
@@ -210,6 +215,15 @@ def with_markers(listed: Iterable[Listed]) -> Iterator[ObjectVersion]:
             newest = newest_first[0]
             yield ObjectVersion(key, "", 0, newest.ended or newest.version.modified, current=True, deleted=True)
         yield from (one.version for one in newest_first)
+
+
+def say_that_versions_are_kept(location: str) -> None:
+    """Log that versioning of a bucket was switched on, which concerns all who write there."""
+    _log.warning(
+        "Object versioning of %s was switched on, for the whole bucket: what anybody replaces or deletes there is kept,"
+        " and costs storage.",
+        location,
+    )
 
 
 class Remembered:

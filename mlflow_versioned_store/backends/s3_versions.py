@@ -14,7 +14,14 @@ from typing import Any
 
 from mlflow_versioned_store.backends.boto3_objects import answer_of, check_deleted, s3_client
 from mlflow_versioned_store.backends.contract import check_key
-from mlflow_versioned_store.backends.object_versions import Described, Labels, ObjectVersion, ObjectVersions, Sender
+from mlflow_versioned_store.backends.object_versions import (
+    Described,
+    Labels,
+    ObjectVersion,
+    ObjectVersions,
+    Sender,
+    say_that_versions_are_kept,
+)
 from mlflow_versioned_store.backends.objects import Stores
 from mlflow_versioned_store.backends.objects import answer_of as obstore_answer_of
 from mlflow_versioned_store.backends.provider_errors import Request, error_for
@@ -225,6 +232,7 @@ class S3Versions(ObjectVersions):
             if status != "Enabled":
                 enabled = {"VersioningConfiguration": {"Status": "Enabled"}}
                 self._send("write", "", self._client.put_bucket_versioning, **self._where, **enabled)
+                say_that_versions_are_kept(self._location)
         except VersionedStoreError as error:
             raise Unsupported(
                 f"The native layout needs a bucket that keeps object versions, and versioning of {self._location} "

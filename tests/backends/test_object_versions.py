@@ -222,10 +222,11 @@ def test_parts_that_break_off_make_no_version(versions: ObjectVersions) -> None:
     assert list(versions.list("a", exactly=True)) == []
 
 
-def test_versioning_is_switched_on_or_asked_for(site: Server) -> None:
-    """Where it is on, or can be switched on, versions are usable and nothing is to be done by hand."""
+def test_versioning_is_switched_on_or_asked_for(site: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Where it is on, or can be switched on, versions are usable and nothing is left to do; a switch is told once."""
     versions = opened(folder_in(site, versioned=site.name == "azure-double"))
-    assert versions.keep_versions() == ""
+    assert [versions.keep_versions() for _ in range(2)] == ["", ""]
+    assert caplog.text.count("was switched on, for the whole bucket") == (site.name != "azure-double")
     assert versions.are_usable()
     versions.check_kept()
 

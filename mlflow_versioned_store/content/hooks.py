@@ -57,6 +57,7 @@ def write(domain: Domain, fingerprints: Sequence[int], index: IndexName) -> list
 
 
 def _names(domain: Domain, fingerprint: int) -> list[IndexName]:
-    listed = domain.backend.list(keys.hooks(domain.name, fingerprint), limit=_LISTED)
-    digests = (keys.hook_index(info.key) for info in listed)
+    is_ordered = domain.backend.capabilities.ordered_list
+    listed = domain.backend.list(keys.hooks(domain.name, fingerprint), limit=_LISTED if is_ordered else None)
+    digests = (keys.hook_index(key) for key in sorted(info.key for info in listed)[:_LISTED])
     return [IndexName(domain.name, digest) for digest in digests if digest]

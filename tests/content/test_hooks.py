@@ -14,6 +14,7 @@ from mlflow_versioned_store.content import hooks
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment
 from tests.content.making import MIB, domain_of, edited, noise, rows, store, stored_bytes, text
+from tests.history.making import DictBackend
 
 
 def segment(tails: list[int]) -> Segment:
@@ -55,9 +56,10 @@ def test_the_index_that_most_hooks_agree_on_comes_first() -> None:
     assert hooks.agreed([]) == []
 
 
-def test_a_hook_leads_to_its_index_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hooks of one fingerprint list the indexes in the order of their age, newest first; others are not found."""
-    domain = domain_of(open_memory("hooks"))
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_hook_leads_to_its_index_newest_first(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks of one fingerprint lead to indexes, newest first, in whatever order they are listed; others to none."""
+    domain = domain_of(DictBackend(ordered=ordered))
     for number in (1, 2, 3):
         monkeypatch.setattr(time, "time", lambda seconds=number: 1.7e9 + seconds)
         for write in hooks.write(domain, [7, 8], name(number)):

@@ -132,6 +132,7 @@ class ArtifactRoot:
         context: Context,
         progress: Progress | None = None,
         deleted: Sequence[str] = (),
+        anew: bool = False,
     ) -> list[Stored]:
         """Store items in one atomic commit: all of them, or none.
 
@@ -143,6 +144,8 @@ class ArtifactRoot:
             context: Who makes the change, and for which run.
             progress: Is told of the bytes that are stored.
             deleted: Paths that end in the same commit, with all that is below them, before the items are there.
+            anew: Store all bytes again, lean on nothing, and make versions even of content that is current: what there
+                is may be damaged.
 
         Raises:
             InvalidInput: A path is not valid, reads as an address, occurs twice, or would be both a file and a folder.
@@ -157,16 +160,16 @@ class ArtifactRoot:
         files = {path: item.source for path, item in zip(paths, items, strict=True) if item.source is not None}
         count = progress.add if progress else ignore
         domain, change = self.domain, uuid.uuid4().hex
-        native = self._native.upload(self._natively(files), domain, change, count)
+        native = self._native.upload(self._natively(files), domain, change, count, anew=anew)
         packed = {path: native.packed.get(path, source) for path, source in files.items() if path not in native.made}
         sources = list(packed.values())
-        hints = self._hints(sources, list(packed))
-        uploaded = upload(domain, sources, hints=hints, on_stored=count, staging=self._staging(context))
+        hints = [] if anew else self._hints(sources, list(packed))
+        uploaded = upload(domain, sources, hints=hints, on_stored=count, staging=self._staging(context), anew=anew)
         contents = native.contents | dict(zip(packed, uploaded.files, strict=True))
         entries = tuple(
             changes.file_entry(path, contents[path]) if path in files else DraftEntry(path, "folder") for path in paths
         )
-        draft = changes.draft("upload", context, entries, uploaded.content, uploaded.frames, change)
+        draft = changes.draft("upload", context, entries, uploaded.content, uploaded.frames, change, anew=anew)
         try:
             *_, appended = self._append([*deletions, draft])
         finally:

@@ -81,6 +81,8 @@ def draft(
     content: dict[str, Any] | None = None,
     frames: bytes = b"",
     change_id: str | None = None,
+    *,
+    anew: bool = False,
 ) -> Draft:
     """Return a change to be committed.
 
@@ -91,9 +93,11 @@ def draft(
         content: What the entries' `at` refer to.
         frames: Bytes that travel inside the commit.
         change_id: Its id; by default a new one.
+        anew: Make versions even where their content is current.
     """
     who, mlflow = context.who(), context.mlflow()
-    return Draft(change_id or uuid.uuid4().hex, operation, entries, content or {}, frames, who=who, context=mlflow)
+    change_id = change_id or uuid.uuid4().hex
+    return Draft(change_id, operation, entries, content or {}, frames, who=who, context=mlflow, anew=anew)
 
 
 def deletion(paths: Sequence[str], context: Context) -> Draft:

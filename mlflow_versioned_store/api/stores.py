@@ -240,7 +240,9 @@ class ArtifactRoot:
         """
         return downloads.download(self.engine, address, to, force=force, progress=progress)
 
-    def upload(self, source: uploads.Uploadable, path: str = "", *, progress: Progress | None = None) -> list[Stored]:
+    def upload(
+        self, source: uploads.Uploadable, path: str = "", *, anew: bool = False, progress: Progress | None = None
+    ) -> list[Stored]:
         """Store a file, a directory, bytes or a stream in one atomic change. Unchanged content makes no version.
 
         One request where all is small; else packs, then the commit with index and hooks beside it.
@@ -249,6 +251,8 @@ class ArtifactRoot:
             source: A local file or directory (a path), bytes or a buffer of them, or anything with `read(size)`.
             path: The path that it gets; the content of a directory goes below it. A path that ends with "/" (or is
                 empty) is a folder, in which a local file keeps its own name.
+            anew: Store all bytes again, lean on nothing, and make versions even of content that is current: what there
+                is may be damaged.
             progress: Is told of the bytes that are stored, from any thread.
 
         Returns:
@@ -259,7 +263,7 @@ class ArtifactRoot:
             SourceChanged, LocalStorageFailed: A local file cannot be read as it is. Nothing was stored.
         """
         items = uploads.items(source, path)
-        return self.engine.upload(items, context=self._context, progress=progress) if items else []
+        return self.engine.upload(items, context=self._context, progress=progress, anew=anew) if items else []
 
     def delete(self, path: str) -> int:
         """Record a path and everything below it as deleted; versions stay readable by their addresses. One request.

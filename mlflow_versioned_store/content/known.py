@@ -49,9 +49,10 @@ class Known:
     Args:
         domain: Where it uploads to.
         hints: Indexes of the current versions of what it uploads; they are fetched at once.
+        anew: Look for nothing, so that only chunks are known that it stores itself.
     """
 
-    def __init__(self, domain: Domain, hints: Iterable[IndexName] = ()):
+    def __init__(self, domain: Domain, hints: Iterable[IndexName] = (), *, anew: bool = False):
         self._domain = domain
         self._own: dict[bytes, Placed] = {}
         self._indexes: dict[IndexName, Index] = {}
@@ -60,6 +61,7 @@ class Known:
         self._recent_tried = False
         self._segments = 0
         self._useful: dict[IndexName, int] = {}
+        self._anew = anew
         self._helping = domain.dedup
         self.samples: list[int] = []
         self.used: dict[IndexName, None] = {}
@@ -67,6 +69,10 @@ class Known:
     def learn(self, segment: Segment) -> None:
         """Look for indexes that know the chunks of `segment`, until enough of them are known."""
         if not self._helping:
+            return
+        if self._anew:
+            # Later uploads shall find what is stored now before what may be damaged.
+            self.samples.extend(hooks.sample(segment))
             return
         try:
             self.take_hints()

@@ -28,6 +28,7 @@ from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.errors import Damaged
 
+RESTORE = "Restore it from a backup or an older object version."
 PACK_BYTES_MAX = 256 << 20
 NONCE_BYTES = 16
 _MAGIC = b"MVSPACK\x01"
@@ -202,15 +203,19 @@ def decode_tail(name: PackName, tail: Buffer) -> Directory:
     """
     view = memoryview(tail)
     if len(view) != name.tail:
-        raise Damaged(f"The pack {name.key} ends early: of its directory there are {len(view)} bytes.", key=name.key)
+        raise Damaged(
+            f"The pack {name.key} ends early: of its directory there are {len(view)} bytes. {RESTORE}", key=name.key
+        )
     length, check, end = _FOOTER.unpack_from(view, len(view) - _FOOTER.size)
     directory = view[: len(view) - _FOOTER.size]
     if end != _END or length != len(directory) or check != _check(directory):
-        raise Damaged(f"The directory of the pack {name.key} is damaged.", key=name.key)
+        raise Damaged(f"The directory of the pack {name.key} is damaged. {RESTORE}", key=name.key)
     try:
         return _decode_columns(name, decompress_table(directory, _DIRECTORY_BYTES_MAX))
     except (msgspec.MsgspecError, zstandard.ZstdError, RecursionError, TypeError, ValueError) as error:
-        raise Damaged(f"The directory of the pack {name.key} cannot be read: {error}.", key=name.key) from error
+        raise Damaged(
+            f"The directory of the pack {name.key} cannot be read: {error}. {RESTORE}", key=name.key
+        ) from error
 
 
 def decode_pack(name: PackName, data: Buffer, digest: Digest) -> Directory:

@@ -94,6 +94,7 @@ def upload(
     hints: Sequence[IndexName] = (),
     on_stored: Callable[[int], None] = ignore,
     staging: Staging | None = None,
+    anew: bool = False,
 ) -> Uploaded:
     """Store sources in a domain.
 
@@ -103,12 +104,13 @@ def upload(
         hints: Indexes of the current versions of the same paths.
         on_stored: Called with the bytes of the sources that are durable, or were stored before; from any thread.
         staging: How to publish a long upload's progress.
+        anew: Lean on nothing that was stored before.
 
     Raises:
         SourceChanged, LocalStorageFailed: A source cannot be read as it is.
         VersionedStoreError: The store refused or failed.
     """
-    known = Known(domain, hints)
+    known = Known(domain, hints, anew=anew)
     if hints:
         known.take_hints()
     scanner = Scanner(sources, domain.chunking, domain.digest, known if domain.dedup else None)

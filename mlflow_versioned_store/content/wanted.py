@@ -11,9 +11,12 @@ from mlflow_versioned_store.backends.contract import Buffer
 from mlflow_versioned_store.content import frames
 from mlflow_versioned_store.content.digests import Digest, tree_hasher
 from mlflow_versioned_store.content.locations import INLINE, Content, Extent, Packed
-from mlflow_versioned_store.content.packs import HEAD_BYTES, FramePlace
+from mlflow_versioned_store.content.packs import HEAD_BYTES, RESTORE, FramePlace
 from mlflow_versioned_store.content.sinks import Sink
 from mlflow_versioned_store.errors import Damaged
+
+LOG_ANEW = "Or log the file again with mvs put --anew."
+_RESTORED_FROM = RESTORE.partition(" a ")[0]
 
 
 def ignore(_: int) -> None:
@@ -49,11 +52,17 @@ class Wanted:
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
-        """Let damage that is found within a block say which version it is of."""
+        """Let damage that is found within a block say once which version it is of, and how to get that back."""
+        prefix = f"{self.name}: "
         try:
             yield
         except Damaged as error:
-            raise type(error)(f"{self.name}: {error}", key=error.key) from error
+            said = str(error)
+            if said.startswith(prefix):
+                raise
+            if _RESTORED_FROM not in said:
+                said = f"{said} {RESTORE}"
+            raise type(error)(f"{prefix}{said} {LOG_ANEW}", key=error.key) from error
 
     def run(self, extent: Extent) -> FramePlace:
         """Return where the frames of an extent are.

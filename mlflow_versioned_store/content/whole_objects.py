@@ -12,9 +12,10 @@ from mlflow_versioned_store.backends.contract import Backend, Buffer, Fetched
 from mlflow_versioned_store.content import cache
 from mlflow_versioned_store.content.blocks import Stream
 from mlflow_versioned_store.content.fetch import GAP_BYTES
+from mlflow_versioned_store.content.packs import RESTORE
 from mlflow_versioned_store.content.parts import Parts, Range, merged
 from mlflow_versioned_store.content.sinks import Sink
-from mlflow_versioned_store.content.wanted import ignore
+from mlflow_versioned_store.content.wanted import LOG_ANEW, ignore
 from mlflow_versioned_store.content.workers import fetching, memory
 from mlflow_versioned_store.errors import Damaged, NotFound, ObjectMissing
 
@@ -144,8 +145,7 @@ class WholeObject:
             fetched = self._backend.get(self._key, start=start, stop=stop, s3_version_id=self._s3_version_id)
         except NotFound as error:
             raise ObjectMissing(
-                f"{self._name}: the object {self._key} in {self._backend.location} is gone. Restore it, or log the "
-                "artifact again.",
+                f"{self._name}: the object {self._key} in {self._backend.location} is gone. {RESTORE} {LOG_ANEW}",
                 key=self._key,
             ) from error
         self._check(fetched, stop - start)
@@ -159,7 +159,8 @@ class WholeObject:
 
     def _changed(self, how: str) -> Damaged:
         return Damaged(
-            f"{self._name}: the object {self._key} in {self._backend.location} is not what was recorded: {how}.",
+            f"{self._name}: the object {self._key} in {self._backend.location} is not what was recorded: {how}. "
+            f"{RESTORE} {LOG_ANEW}",
             key=self._key,
         )
 

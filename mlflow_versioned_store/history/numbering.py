@@ -69,7 +69,7 @@ def number_draft(draft: Draft, fold: Fold, index: int) -> Numbered:
     action = ACTION_OF[draft.operation]
     for entry in draft.entries:
         if action == "make":
-            numbering.make(entry)
+            numbering.make(entry, anew=draft.anew)
         elif action == "delete":
             numbering.delete(entry)
         elif action == "annotate":
@@ -108,10 +108,10 @@ class _Numbering:
         self._is_unchanged: list[bool] = []
         self._known_folders: set[str] = set()
 
-    def make(self, entry: DraftEntry) -> None:
+    def make(self, entry: DraftEntry, *, anew: bool) -> None:
         current = self._now.latest(entry.path)
         number = 1 if current is None else current.number + 1
-        if current is not None and _is_same(current, entry):
+        if current is not None and not anew and _is_same(current, entry):
             self.unchanged.append((entry.path, current.number))
             self._is_unchanged.append(True)
             self._results.append(current.number)

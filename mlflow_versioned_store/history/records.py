@@ -90,6 +90,7 @@ class Draft:
         who: Identities (user, host, program, git), each `{"name": …, "known": …}`; see `identity`.
         context: The MLflow run, experiment, model.
         note: Anything else worth recording.
+        anew: Whether a version is made even where its content is current.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Draft:
     who: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
     note: dict[str, Any] = field(default_factory=dict)
+    anew: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

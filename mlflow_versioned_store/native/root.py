@@ -35,9 +35,11 @@ class NativeRoot:
         self._settler = Settler(backend, store_id, log)
 
     def upload(
-        self, files: Mapping[str, Source], domain: Domain, change: str, count: Callable[[int], None]
+        self, files: Mapping[str, Source], domain: Domain, change: str, count: Callable[[int], None], *, anew: bool
     ) -> NativeUpload:
         """Write files as plain objects, for the change that will record them. No request where there are none.
+
+        With `anew`, also those whose content is current or is in another object.
 
         Raises:
             SourceChanged, LocalStorageFailed: A source cannot be read as it is.
@@ -46,7 +48,8 @@ class NativeRoot:
         """
         if not files:
             return NativeUpload()
-        return NativeUploader(self._backend, self._store_id, self._log, domain, change).upload(files, count)
+        uploader = NativeUploader(self._backend, self._store_id, self._log, domain, change, anew=anew)
+        return uploader.upload(files, count)
 
     def committed(self, upload: NativeUpload, versions: Mapping[str, Committed], change: str, run: str) -> None:
         """See to what comes after the commit: tags, hints, and what plain readers get. Trouble there is a warning."""

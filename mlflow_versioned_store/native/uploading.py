@@ -108,16 +108,18 @@ class NativeUploader:
         log: The root's log.
         domain: Whose objects may be copied instead of uploaded.
         change: The id of the change that will record what is uploaded.
+        anew: Write all bytes, whatever is there already.
     """
 
-    def __init__(self, backend: Backend, store_id: str, log: Log, domain: Domain, change: str):
+    def __init__(self, backend: Backend, store_id: str, log: Log, domain: Domain, change: str, *, anew: bool):
         self._backend = backend
         self._store_id = store_id
         self._log = log
         self._domain = domain
         self._change = change
         self._objects: NativeObjects = native_objects(backend, store_id)
-        self._is_hinted = domain.dedup and open_versions(backend) is not None
+        self._anew = anew
+        self._is_hinted = domain.dedup and not anew and open_versions(backend) is not None
         self._hasher = hasher_named(domain.digest_name)
 
     def upload(self, files: Mapping[str, Source], count: Callable[[int], None]) -> NativeUpload:
@@ -173,7 +175,7 @@ class NativeUploader:
             upload.packed[path] = source
             upload.obstacles[path] = obstacle
             return
-        current = state.get(path)
+        current = None if self._anew else state.get(path)
         beginning = content.beginning()
         if len(beginning) == BLOCK_BYTES:
             made = self._store_large(target, content, beginning, current)

@@ -147,6 +147,8 @@ def test_what_can_be_uploaded(root: mvs.ArtifactRoot, tmp_path: Path) -> None:
     assert root.read_bytes("buffer") == root.read_bytes("view") == b"buffer"
     (unchanged,) = root.upload(b"bytes", "bytes")
     assert (unchanged.version, unchanged.unchanged) == (1, True)
+    (anew,) = root.upload(b"bytes", "bytes", anew=True)
+    assert (anew.version, anew.unchanged) == (2, False)
 
 
 @pytest.mark.parametrize("source", [None, 5, ["a"], io.StringIO("text")])

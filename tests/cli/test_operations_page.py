@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import mlflow_versioned_store as mvs
 from mlflow_versioned_store.catalog.usage import LEVELS
 from mlflow_versioned_store.cli import main
 from mlflow_versioned_store.settings import Settings, parse_setting
@@ -31,6 +33,24 @@ def test_commands_work_as_they_stand(uri: str, name: str, rest: str) -> None:
     """Each command of the page can be typed as it is."""
     told = CliRunner().invoke(main, [name, uri, *rest.replace("'", "").split()])
     assert told.exit_code == 0, told.output
+
+
+def test_reading_all_finds_what_is_damaged(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's program names each file that is damaged, and no other."""
+    root = mvs.open_store(uri).root(f"1/{'a' * 32}/artifacts")
+    for name in ("good", "hurt"):
+        root.upload(random.Random(name).randbytes(1 << 20), f"d/{name}.bin")
+    (tmp_path / "empty").mkdir()
+    root.upload(tmp_path / "empty", "e")
+    pack = max((tmp_path / "store/_mvs/data/all/packs").rglob("*/*"), key=lambda path: path.stat().st_mtime_ns)
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(program.replace(STORE, uri), {})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "d/hurt.bin@@v1: " in line
 
 
 def test_every_command_has_its_place() -> None:

@@ -44,6 +44,12 @@ def test_all_sources_are_one_commit(mvs: Mvs, root: str) -> None:
     assert [len(commit["changes"][0]["entries"]) for commit in commits] == [0, 2]
 
 
+def test_what_is_current_can_be_stored_anew(mvs: Mvs, root: str) -> None:
+    """With --anew every file becomes a new version, whatever there is."""
+    mvs("put", "b.txt", root)
+    assert mvs.lines("put", "--anew", "data", "b.txt", root) == ["3 B  stored  x/a.txt@@v1", "3 B  stored  b.txt@@v2"]
+
+
 def test_the_standard_input_is_a_source(mvs: Mvs, root: str) -> None:
     """It needs a name, which the URI gives."""
     mvs("put", "-", f"{root}/c.txt", stdin=b"three")

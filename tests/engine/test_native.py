@@ -112,6 +112,19 @@ def test_content_that_is_current_makes_no_object_version(server: S3Server, store
     assert object_versions(server, store) == before
 
 
+def test_content_that_is_stored_anew_makes_object_versions(server: S3Server, store: Store) -> None:
+    """Small and large, current here and known elsewhere: all bytes are sent, and each is a version of its own."""
+    upload(store.root(ROOT), small=b"same", large=LARGE)
+    store.root(OTHER).upload([Item("data/large", LARGE)], context=CONTEXT)
+    before = object_versions(server, store)
+    root = again(store)
+    items = [Item("data/small", b"same"), Item("data/large", LARGE)]
+    stored = root.upload(items, context=CONTEXT, anew=True)
+    assert [(one.version, one.unchanged) for one in stored] == [(2, False), (2, False)]
+    assert len(object_versions(server, store)) == len(before) + 2
+    assert [again(store).read(version) for version in root.walk("data")] == [LARGE, b"same"]
+
+
 def test_a_new_version_leaves_the_one_before(server: S3Server, store: Store) -> None:
     """The key has the newest version; each one is read in its own object version."""
     for data in (b"one", LARGE, b"three"):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -81,7 +83,7 @@ def main() -> None:
         log_twice(runs["v2"], work, gains)
     gains.print()
     if tracking_uri.startswith("sqlite:"):
-        print(f"\nLook around: mlflow ui --backend-store-uri {tracking_uri}")
+        look_around(tracking_uri, runs["v2"])
 
 
 def log_three_versions(work: Path, rows: int, gains: Gains) -> dict[str, str]:
@@ -118,7 +120,7 @@ def fetch_by_run(run_id: str, work: Path) -> None:
     """Downloads what a run logged and checks that it is the same file."""
     local = Path(download_artifacts(run_id=run_id, artifact_path=f"{FOLDER}/raw_data.csv"))
     same(local, work / "raw_data.csv")
-    print(f"\nraw_data.csv of run {run_id[:8]} came back byte for byte ({sha256(local)[:12]}…)")
+    print(f"\nraw_data.csv of run {run_id} came back byte for byte ({sha256(local)[:12]}…)")
 
 
 def log_twice(run_id: str, work: Path, gains: Gains) -> None:
@@ -130,6 +132,17 @@ def log_twice(run_id: str, work: Path, gains: Gains) -> None:
     for address, original in ((f"{path.name}@v1", first), (f"{path.name}@v2", path), (path.name, path)):
         same(Path(download_artifacts(run_id=run_id, artifact_path=f"{FOLDER}/{address}")), original)
         print(f"{address:<21} came back: {original.stat().st_size:,} bytes ({sha256(original)[:12]}…)")
+
+
+def look_around(tracking_uri: str, run_id: str) -> None:
+    """Prints commands that show the versions of the file that was logged twice, the older of them, and the runs."""
+    programs = shlex.quote(str(Path(sys.executable).parent))
+    file = f"runs:/{run_id}/{FOLDER}/enriched_data.csv"
+    print("\nLook around:")
+    print(f"export MLFLOW_TRACKING_URI={shlex.quote(tracking_uri)}")
+    print(f"{programs}/mvs versions {file}")
+    print(f"{programs}/mvs cat {file}@v1 | head -3")
+    print(f'{programs}/mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"')
 
 
 def raw_table(rows: int, seed: int = 5) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,12 @@ def test_what_was_gained_is_told(printed: str) -> None:
     logged, stored = rows["v2           enriched_data.csv, 1 % corrected"]
     assert stored <= logged / 10
     assert rows["4 versions"][1] < rows["4 versions"][0]
+
+
+def test_its_last_lines_can_be_pasted(printed: str, tmp_path: Path) -> None:
+    """In any folder they show both versions of a file, and the first lines of the older one."""
+    *lines, ui = printed.partition("Look around:\n")[2].splitlines()
+    assert "/mlflow ui " in ui
+    shown = run("\n".join(lines), tmp_path)
+    assert re.findall(r"^ +(v\d) ", shown, re.MULTILINE) == ["v1", "v2"]
+    assert "\ncustomerID,gender," in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from itertools import pairwise
@@ -14,7 +15,7 @@ from mlflow_versioned_store.content.indexes import CHUNK_FOLLOWS, FILE_ENDS, ROW
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.segments import Scanned
-from mlflow_versioned_store.content.workers import sending
+from mlflow_versioned_store.content.workers import looking_up, sending
 from mlflow_versioned_store.errors import VersionedStoreError
 
 _log = logging.getLogger("mlflow_versioned_store")
@@ -64,7 +65,16 @@ class Document:
         if count >= _NEW_SHARE_OF_A_WHOLE_INDEX * len(self._rows) or not 0 < len(known.used) < _INDEXES_OF_ONE_UPLOAD:
             known.used.clear()
             return Index(self._rows, bytes(self._follows), list(self._files()))
-        kept = [at for at in range(len(self._rows)) if any(self._new[max(0, at - 1) : at + 2])]
+        return self._excerpt([at for at in range(len(self._rows)) if any(self._new[max(0, at - 1) : at + 2])])
+
+    def durable_index(self) -> Index | None:
+        """Return an index of the chunks whose packs are durable by now; None where none of them is new."""
+        # Whoever was interrupted may have noted the last chunk by half.
+        rows = zip(self._rows, self._follows, strict=False)
+        kept = [at for at, (row, _) in enumerate(rows) if row.pack is not None and row.pack.name is not None]
+        return self._excerpt(kept) if any(self._new[at] for at in kept) else None
+
+    def _excerpt(self, kept: Sequence[int]) -> Index:
         follows = bytearray(self._follows[at] for at in kept)
         for position, (at, after) in enumerate(pairwise(kept)):
             if after != at + 1 and follows[position] == CHUNK_FOLLOWS:
@@ -102,6 +112,27 @@ def publish(
         return list(known.used), []
     name, writes = announce(domain, index, hooks.chosen(known.samples, size))
     return [name, *known.used], writes
+
+
+def leave_behind(domain: Domain, document: Document, known: Known, size: int) -> None:
+    """Try once to publish those packs of an upload that broke off that are durable, so that a run again finds them.
+
+    Takes 2 s at most, and raises nothing: there is an error already to be told.
+    """
+    if not domain.dedup or not threading.main_thread().is_alive():  # the process shuts down
+        return
+    attempt = looking_up.submit(_leave_behind, domain, document, hooks.chosen(known.samples, size))
+    wait([attempt], timeout=HELP_SECONDS)
+    attempt.cancel()
+
+
+def _leave_behind(domain: Domain, document: Document, fingerprints: Sequence[int]) -> None:
+    index = document.durable_index()
+    if index is None:
+        return
+    _, writes = announce(domain, index, fingerprints)
+    for late in wait(writes, timeout=HELP_SECONDS).not_done:
+        late.cancel()
 
 
 def announce(domain: Domain, index: Index, fingerprints: Sequence[int]) -> tuple[IndexName, list[Future[object]]]:

@@ -33,7 +33,7 @@ from mlflow_versioned_store.content.scan import SEGMENT_BYTES, Scanner, Source, 
 from mlflow_versioned_store.content.segments import Chunk, Scanned, Segment, Stretch
 from mlflow_versioned_store.content.wanted import ignore
 from mlflow_versioned_store.content.workers import memory
-from mlflow_versioned_store.errors import Unavailable, VersionedStoreError
+from mlflow_versioned_store.errors import AccessDenied, Unavailable, VersionedStoreError
 from mlflow_versioned_store.wording import counted
 
 INLINE_RAW_MAX = 256 << 10
@@ -125,9 +125,15 @@ def upload(
                 on_stored(sum(segment.size for segment in first))
                 return inline
         packed = _PackedUpload(domain, known, staging, on_stored)
-        for segment in chain(first, segments):
-            packed.store(segment)
-        return packed.finish(scanner.scanned)
+        try:
+            for segment in chain(first, segments):
+                packed.store(segment)
+            return packed.finish(scanner.scanned)
+        except (Unavailable, AccessDenied):
+            raise
+        except BaseException:
+            packed.leave_behind()
+            raise
 
 
 def _inline(domain: Domain, scanned: list[Scanned], segments: Sequence[Segment]) -> Uploaded | None:
@@ -214,6 +220,10 @@ class _PackedUpload:
         return Uploaded(
             _contents(scanned, files, numbers), encode_content(content), b"", self._writer.bytes_sent, beside
         )
+
+    def leave_behind(self) -> None:
+        """Let a run again find what is durable, since this one ends by an error or an interruption."""
+        publishing.leave_behind(self._domain, self._document, self._known, self._size)
 
     def _plan(self, segment: Segment, *, final: bool) -> list[Decided]:
         while True:

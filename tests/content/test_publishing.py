@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Sequence
 
+import pytest
+
+from mlflow_versioned_store import keys
+from mlflow_versioned_store.backends.contract import Backend, Buffer, ObjectInfo
 from mlflow_versioned_store.backends.memory import open_memory
-from mlflow_versioned_store.content import indexes
+from mlflow_versioned_store.backends.wrapper import WrapperBackend
+from mlflow_versioned_store.content import indexes, packing, publishing
 from mlflow_versioned_store.content.indexes import FileRows, Placed
 from mlflow_versioned_store.content.known import Known
 from mlflow_versioned_store.content.locations import IndexName
 from mlflow_versioned_store.content.packs import PackRef
 from mlflow_versioned_store.content.publishing import Document, publish
 from mlflow_versioned_store.content.segments import Scanned
-from tests.content.making import PACK, domain_of
+from mlflow_versioned_store.content.upload import upload
+from mlflow_versioned_store.errors import AccessDenied, LocalStorageFailed, Unavailable
+from tests.content.making import MIB, PACK, domain_of, noise, read, store
 
 OTHER = IndexName("all", "ee" * 32)
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """An empty store in memory."""
+    return open_memory("publishing")
 
 
 def row(number: int) -> Placed:
@@ -102,3 +117,83 @@ def test_a_file_that_was_not_read_to_its_end_has_no_digest() -> None:
     index = document.index(known_with())
     assert index is not None
     assert index.files == []
+
+
+class Interrupted:
+    """A stream that is interrupted once enough of what it gave is durable.
+
+    Args:
+        data: What it gives, all but the last 8 MiB.
+        enough: Bytes.
+        error: What the interruption is.
+    """
+
+    def __init__(self, data: bytes, enough: int, error: BaseException):
+        self._data = io.BytesIO(data[: -8 * MIB])
+        self._missing = enough
+        self._error = error
+        self._is_durable = threading.Event()
+
+    def read(self, size: int, /) -> bytes:
+        """Return what follows, or be interrupted."""
+        data = self._data.read(size)
+        if not data:
+            self._is_durable.wait()
+            raise self._error
+        return data
+
+    def stored(self, size: int) -> None:
+        """Count what is durable."""
+        self._missing -= size
+        if self._missing <= 0:
+            self._is_durable.set()
+
+
+@pytest.fixture
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let packs be full at 1 MiB."""
+    monkeypatch.setattr(packing, "PACK_BYTES", MIB)
+
+
+def break_off(backend: Backend, data: bytes, error: BaseException) -> None:
+    """Upload `data` and let that end by an error once 8 MiB of it are durable."""
+    source = Interrupted(data, 8 * MIB, error)
+    with pytest.raises(type(error)) as caught:
+        upload(domain_of(backend), [source], on_stored=source.stored)
+    assert caught.value is error
+
+
+@pytest.mark.usefixtures("small_packs")
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), LocalStorageFailed("The disk is gone.")])
+def test_a_run_again_finds_what_an_interrupted_one_stored(backend: Backend, error: BaseException) -> None:
+    """What was durable by then is not sent again, though no commit names it."""
+    data = noise("interrupted", 48 * MIB)
+    break_off(backend, data, error)
+    uploaded = store(domain_of(backend), data)
+    assert uploaded.bytes_sent < 41 * MIB
+    assert read(backend, uploaded) == data
+
+
+@pytest.mark.usefixtures("small_packs")
+@pytest.mark.parametrize("error", [Unavailable("It does not answer."), AccessDenied("It may not be written.")])
+def test_where_the_store_fails_nothing_more_is_tried(backend: Backend, error: BaseException) -> None:
+    """Neither index nor hooks are sent to a store that does not answer, or refuses."""
+    break_off(backend, noise("unreachable", 48 * MIB), error)
+    assert {keys.kind(info.key) for info in backend.list("")} == {"packs"}
+
+
+@pytest.mark.usefixtures("small_packs")
+def test_an_interruption_is_not_held_up(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes no index keeps nobody from ending; that the index fails at last is of no interest."""
+    ended = threading.Event()
+
+    class Stuck(WrapperBackend):
+        def put_named(self, key: str, data: Buffer | Sequence[Buffer]) -> ObjectInfo:
+            if keys.kind(key) != "packs":
+                ended.wait()
+                raise Unavailable("It does not answer.")
+            return super().put_named(key, data)
+
+    monkeypatch.setattr(publishing, "HELP_SECONDS", 0.2)
+    break_off(Stuck(backend), noise("stuck", 48 * MIB), KeyboardInterrupt())
+    ended.set()

@@ -61,6 +61,7 @@ def relocate(tracking_uri: str, old: str, new: str, *, write: bool) -> list[Rewr
         write: Write; otherwise only look.
 
     Raises:
+        NotFound: The database is a file on this machine that does not exist; none is made.
         InvalidInput: It is no tracking database, or a location would be longer than its column.
         Unavailable: The database cannot be reached, or refused; nothing was written.
     """
@@ -160,8 +161,11 @@ def _engine(tracking_uri: str) -> Any:
     from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
     from mlflow.utils.uri import extract_db_type_from_uri
 
+    from mlflow_versioned_store.mlflow_plugin.tracking import check_is_there
+
     try:
         extract_db_type_from_uri(tracking_uri)  # type: ignore[no-untyped-call]
+        check_is_there(tracking_uri, "tracking")
         return create_sqlalchemy_engine_with_retry(tracking_uri)  # type: ignore[no-untyped-call]
     except MlflowException as error:
         # A message might repeat the URI, which may hold a password.

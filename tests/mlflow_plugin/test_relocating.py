@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from mlflow_versioned_store.errors import InvalidInput, Unavailable
+from mlflow_versioned_store.errors import InvalidInput, NotFound, Unavailable
 from mlflow_versioned_store.mlflow_plugin.relocating import Rewritten, relocate
 from tests.servers.tracking import mlflow_at
 
@@ -109,6 +109,7 @@ def test_only_a_database_can_be_changed(uri: str) -> None:
 
 def test_another_database_is_refused(tmp_path: Path) -> None:
     """A database that is not MLflow's stays as it is."""
+    (tmp_path / "other.db").touch()
     with pytest.raises(InvalidInput, match="not MLflow's"):
         relocate(f"sqlite:///{tmp_path}/other.db", "s3://a/b", "versioned-s3://a/b", write=True)
 
@@ -120,3 +121,10 @@ def test_places_are_uris(database: Database, places: tuple[Any, Any]) -> None:
     """What is no place, or the same one, is refused."""
     with pytest.raises(InvalidInput):
         relocate(database.uri, *places, write=True)
+
+
+def test_no_database_is_made(tmp_path: Path) -> None:
+    """A file that is not there is told as that, and SQLite does not make it."""
+    with pytest.raises(NotFound, match="does not exist"):
+        relocate(f"sqlite:///{tmp_path}/no.db", "s3://a/b", "versioned-s3://a/b", write=True)
+    assert list(tmp_path.iterdir()) == []

@@ -197,3 +197,11 @@ def test_an_interruption_is_not_held_up(backend: Backend, monkeypatch: pytest.Mo
     monkeypatch.setattr(publishing, "HELP_SECONDS", 0.2)
     break_off(Stuck(backend), noise("stuck", 48 * MIB), KeyboardInterrupt())
     ended.set()
+
+
+@pytest.mark.usefixtures("small_packs")
+def test_nothing_is_tried_while_the_process_ends(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no thread can be had, and the attempt would take as long as it takes."""
+    monkeypatch.setattr(threading, "main_thread", threading.Thread)
+    break_off(backend, noise("late", 48 * MIB), KeyboardInterrupt())
+    assert {keys.kind(info.key) for info in backend.list("")} == {"packs"}

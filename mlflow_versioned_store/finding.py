@@ -107,7 +107,7 @@ def read_marker(container: Backend, prefix: str) -> Marker | None:
     Raises:
         Unsupported, Damaged: There is one that this release cannot use.
     """
-    where = _join(container.location, prefix)
+    where = ScopedBackend(container, prefix).location
     try:
         fetched = container.get(_join(prefix, keys.MARKER), stop=marker.MARKER_BYTES_MAX)
     except NotFound as error:
@@ -130,7 +130,7 @@ def marker_of_logs(container: Backend, prefix: str) -> Marker | None:
     known = read_marker(container, prefix)
     if known is None:
         raise Damaged(
-            f"{_join(container.location, prefix)} holds the logs of a versioned store, but not its marker "
+            f"{ScopedBackend(container, prefix).location} holds the logs of a versioned store, but not its marker "
             f"{keys.MARKER}. Restore the marker from a backup or an older object version.",
             key=_join(prefix, keys.MARKER),
         )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from mlflow_versioned_store import finding
+from mlflow_versioned_store import finding, keys
 from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.backends.opening import open_container
 from mlflow_versioned_store.changes import Item
 from mlflow_versioned_store.context import Context
 from mlflow_versioned_store.errors import AccessDenied, Damaged, InvalidInput, NoStore, Unsupported
+from mlflow_versioned_store.store import create_store
 from mlflow_versioned_store.testing.clients import new_store
 from mlflow_versioned_store.testing.faults import Fault, FaultyBackend
 
@@ -194,3 +196,16 @@ def test_a_stores_own_folder_is_no_place(uri: str, container: Backend) -> None:
 def test_where_a_store_is_made_by_default(path: str, location: str) -> None:
     """A new store lies at the path less its MLflow part, and less the experiment's number where that stands there."""
     assert finding.default_location(path) == location
+
+
+def test_a_marker_is_told_with_the_location_of_its_store(tmp_path: Path) -> None:
+    """As all other messages name it, whether it is damaged or gone."""
+    store = create_store(f"versioned-file://{tmp_path}/store")
+    store.root(f"{RUN}/artifacts").upload([Item("a", b"a")], context=Context())
+    container, prefix = open_container(f"versioned-file://{tmp_path}/store")
+    (tmp_path / "store" / keys.MARKER).write_bytes(b"{")
+    with pytest.raises(Damaged, match=f"of the store {store.location} cannot be read"):
+        finding.read_marker(container, prefix)
+    (tmp_path / "store" / keys.MARKER).unlink()
+    with pytest.raises(Damaged, match=f"^{store.location} holds the logs"):
+        finding.marker_of_logs(container, prefix)

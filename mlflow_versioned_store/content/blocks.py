@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from io import FileIO
+from mmap import mmap
 from typing import Protocol
 
 from mlflow_versioned_store.content.workers import computing
+
+if sys.platform != "win32":
+    from mmap import MAP_ANONYMOUS, MAP_PRIVATE
 
 BLOCK_BYTES = 4 << 20
 # As much may be left over of a block: a chunk that does not end in it.
@@ -33,7 +38,7 @@ class Blocks:
         self._fill = fill
         self._ahead = ahead
         self._running: Future[tuple[memoryview, int]] | None = None
-        self._buffers: list[bytearray] = []
+        self._buffers: list[mmap] = []
 
     def next(self, rest: memoryview) -> tuple[memoryview, bool]:
         """Return `rest` and the bytes after it, and whether nothing comes after those."""
@@ -53,21 +58,28 @@ class Blocks:
         block = memoryview(self._unused_buffer())
         return block, self._fill(block[REST_BYTES_MAX:])
 
-    def _unused_buffer(self) -> bytearray:
+    def _unused_buffer(self) -> mmap:
         # Memory that was used before comes without page faults, which cost twice as much as reading into it.
-        for buffer in self._buffers:
-            if _is_unused(buffer):
-                return buffer
-        self._buffers.append(bytearray(REST_BYTES_MAX + BLOCK_BYTES))
+        for at in range(len(self._buffers)):
+            # Whoever looks into a buffer refers to it: the list and the call do, and nobody else.
+            if sys.getrefcount(self._buffers[at]) == _REFERENCES_UNUSED:
+                return self._buffers[at]
+        self._buffers.append(_new_buffer())
         return self._buffers[-1]
 
 
-def _is_unused(buffer: bytearray) -> bool:
-    try:
-        buffer.append(buffer.pop())
-    except BufferError:  # it has no say over its size while anybody looks into it
-        return False
-    return True
+def _new_buffer() -> mmap:
+    # Not from the heap, which keeps what is freed for the thread that asked for it.
+    size = REST_BYTES_MAX + BLOCK_BYTES
+    return mmap(-1, size) if sys.platform == "win32" else mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
+
+
+def _references_of_unused() -> int:
+    held = [_new_buffer()]
+    return sys.getrefcount(held[0])
+
+
+_REFERENCES_UNUSED = _references_of_unused()
 
 
 def blocks_of_file(descriptor: int) -> Blocks:

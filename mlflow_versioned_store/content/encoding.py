@@ -74,8 +74,9 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
 
     What is borrowed is not compressed, so as long as what it is the base of: it counts half.
     """
-    for _, of_file in groupby(jobs, key=lambda job: id(job.chunk.source)):
-        _link([job for job in of_file if job.predecessor is not None])
+    changed = [job for job in jobs if job.predecessor is not None]
+    for _, of_file in groupby(changed, key=lambda job: id(job.chunk.source)):
+        _link(list(of_file))
     wanted = [job for job in jobs if job.chain]
     by_place = fetch.spans(place for job in wanted for place in job.chain)
     to_read = sum(span.stop - span.start for span in set(by_place.values()))

@@ -124,7 +124,7 @@ def marker_of_logs(container: Backend, prefix: str) -> Marker | None:
     Raises:
         Damaged: There are logs without a marker, so a store that lost it, which must not look like none.
     """
-    if next(iter(container.list(_join(prefix, keys.LOGS), limit=1)), None) is None:
+    if next(container.list(_join(prefix, keys.LOGS), limit=1), None) is None:
         return None
     # A store's marker is older than its logs.
     known = read_marker(container, prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from mlflow_versioned_store.backends.contract import Backend, Buffer
 from mlflow_versioned_store.backends.forks import fork_safe_lock
@@ -14,6 +14,8 @@ from mlflow_versioned_store.content.frames import CHAIN_STEPS_MAX
 from mlflow_versioned_store.content.lenders import Lender
 from mlflow_versioned_store.content.packs import Directory, FramePlace, Holder, PackName, decode_tail, tail_range
 from mlflow_versioned_store.errors import Damaged
+
+T = TypeVar("T")
 
 _FRAMES_REMEMBERED = 200_000
 # A pack this small comes whole with its directory, so its frames cost no request of their own.
@@ -28,16 +30,37 @@ class Frame(NamedTuple):
     raw: int
 
 
+class _Remembered(Generic[T]):
+    """What is known of packs, up to a weight: the oldest goes first, the newest stays however heavy it is."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._weight = 0
+        self._items: OrderedDict[PackName, tuple[T, int]] = OrderedDict()
+
+    def get(self, pack: PackName) -> T | None:
+        found = self._items.get(pack)
+        return found[0] if found else None
+
+    def add(self, pack: PackName, item: T, weight: int) -> None:
+        if pack not in self._items:
+            self._items[pack] = item, weight
+            self._weight += weight
+        while self._weight > self._most and len(self._items) > 1:
+            self._weight -= self._items.popitem(last=False)[1][1]
+
+    def forget(self, pack: PackName) -> None:
+        self._weight -= self._items.pop(pack, (None, 0))[1]
+
+
 class Directories:
     """Directories of the packs of one store; shared by the threads of a process, bounded."""
 
     def __init__(self, backend: Backend):
         self._backend = backend
         self._lock = fork_safe_lock()
-        self._known: OrderedDict[PackName, Directory] = OrderedDict()
-        self._frames = 0
-        self._whole: OrderedDict[PackName, memoryview] = OrderedDict()
-        self._whole_bytes = 0
+        self._known = _Remembered[Directory](_FRAMES_REMEMBERED)
+        self._whole = _Remembered[memoryview](_SMALL_PACKS_REMEMBERED_BYTES)
 
     def load(self, packs: Iterable[Holder]) -> dict[PackName, Directory]:
         """Return the directories of `packs`, those not known yet in one parallel round trip.
@@ -47,15 +70,16 @@ class Directories:
         """
         wanted = dict.fromkeys(pack for pack in packs if isinstance(pack, PackName))
         with self._lock:
-            found = {pack: self._known[pack] for pack in wanted if pack in self._known}
+            found = {pack: known for pack in wanted if (known := self._known.get(pack)) is not None}
         missing = {pack: _end_of(pack) for pack in wanted if pack not in found}
         reads = fetch.start(self._backend, missing.values())
         for pack, span in missing.items():
             end = reads[span].result()
             found[pack] = self._decode(pack, end[tail_range(pack)[0] - span.start :])
-            self._remember(pack, found[pack])
-            if span.start == 0:
-                self._remember_whole(pack, end)
+            with self._lock:
+                self._known.add(pack, found[pack], len(found[pack].raws))
+                if span.start == 0:
+                    self._whole.add(pack, end, len(end))
         return found
 
     def bytes_of(self, span: fetch.Span) -> memoryview | None:
@@ -68,9 +92,9 @@ class Directories:
 
     def forget_bytes(self, pack: Holder) -> None:
         """Forget the bytes of a pack, because they turned out to be wrong."""
-        with self._lock:
-            if isinstance(pack, PackName) and (whole := self._whole.pop(pack, None)) is not None:
-                self._whole_bytes -= len(whole)
+        if isinstance(pack, PackName):
+            with self._lock:
+                self._whole.forget(pack)
 
     def _decode(self, pack: PackName, tail: Buffer) -> Directory:
         try:
@@ -79,22 +103,6 @@ class Directories:
             # The bytes may have been hurt on their way; a second reading decides.
             cache.forget(self._backend, pack.identity)
             return decode_tail(pack, fetch.read_span(self._backend, fetch.Span(pack, *tail_range(pack))))
-
-    def _remember(self, pack: PackName, directory: Directory) -> None:
-        with self._lock:
-            if pack not in self._known:
-                self._known[pack] = directory
-                self._frames += len(directory.raws)
-            while self._frames > _FRAMES_REMEMBERED and len(self._known) > 1:
-                self._frames -= len(self._known.popitem(last=False)[1].raws)
-
-    def _remember_whole(self, pack: PackName, whole: memoryview) -> None:
-        with self._lock:
-            if pack not in self._whole:
-                self._whole[pack] = whole
-                self._whole_bytes += len(whole)
-            while self._whole_bytes > _SMALL_PACKS_REMEMBERED_BYTES:
-                self._whole_bytes -= len(self._whole.popitem(last=False)[1])
 
 
 class FramesOfRun(Sequence[Frame]):

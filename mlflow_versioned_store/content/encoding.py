@@ -74,8 +74,8 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
 
     What is borrowed is not compressed, so as long as what it is the base of: it counts half.
     """
-    changed = [job for job in jobs if job.predecessor is not None]
-    for _, of_file in groupby(changed, key=lambda job: id(job.chunk.source)):
+    changed = [(job, job.predecessor) for job in jobs if job.predecessor is not None]
+    for _, of_file in groupby(changed, key=lambda pair: id(pair[0].chunk.source)):
         _link(list(of_file))
     wanted = [job for job in jobs if job.chain]
     by_place = fetch.spans(place for job in wanted for place in job.chain)
@@ -88,9 +88,9 @@ def fetch_bases(domain: Domain, jobs: Sequence[Job]) -> Bases | None:
     return Bases(fetch.start(domain.backend, by_place.values()), by_place)
 
 
-def _link(jobs: Sequence[Job]) -> None:
-    predecessors = [job.predecessor for job in jobs if job.predecessor is not None]
-    for job, link in zip(jobs, deltas.links(predecessors), strict=True):
+def _link(changed: Sequence[tuple[Job, Placed]]) -> None:
+    links = deltas.links([predecessor for _, predecessor in changed])
+    for (job, _), link in zip(changed, links, strict=True):
         if link is not None:
             job.number, job.chain = link.number, link.chain
 

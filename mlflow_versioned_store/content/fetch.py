@@ -12,7 +12,7 @@ from mlflow_versioned_store.backends.contract import Backend
 from mlflow_versioned_store.content import cache, frames
 from mlflow_versioned_store.content.digests import Digest
 from mlflow_versioned_store.content.lenders import Lender
-from mlflow_versioned_store.content.packs import FramePlace, Holder, PackName
+from mlflow_versioned_store.content.packs import RESTORE, FramePlace, Holder, PackName
 from mlflow_versioned_store.content.workers import fetching
 from mlflow_versioned_store.errors import Damaged, InvalidInput, NotFound, ObjectMissing
 
@@ -94,8 +94,7 @@ def _get_span(backend: Backend, span: Span) -> memoryview:
         data = memoryview(b"")
     except NotFound as error:
         raise ObjectMissing(
-            f"The {holder} in {backend.location} is missing, though versions need it. "
-            "Restore it from a backup or an older object version.",
+            f"The {holder} in {backend.location} is missing, though versions need it. {RESTORE}",
             key=holder.key,
         ) from error
     if data.nbytes != span.stop - span.start:

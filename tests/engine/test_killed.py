@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable
 from itertools import count
@@ -58,13 +59,15 @@ class DyingFlush:
         self._last = last
         self._after = after
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        # The end of a process cuts short what other threads are writing.
+        self._recording = threading.Lock()
 
     def __call__(self, descriptor: int) -> None:
         """Flush, or die."""
         # Several threads flush at once; each draws a number of its own.
         last = next(self._numbers) == self._last
         if last and not self._after:
-            os._exit(9)
+            self._die()
         is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         durable = {
             "inode": os.fstat(descriptor).st_ino,
@@ -72,8 +75,13 @@ class DyingFlush:
             "names": os.listdir(descriptor) if is_folder else [],
         }
         os.fsync(descriptor)
-        os.write(self._record, json.dumps(durable).encode() + b"\n")
+        with self._recording:
+            os.write(self._record, json.dumps(durable).encode() + b"\n")
         if last:
+            self._die()
+
+    def _die(self) -> None:
+        with self._recording:
             os._exit(9)
 
 

@@ -154,6 +154,13 @@ def real_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     yield from _until_stopped(Minio(tmp_path_factory.mktemp("minio")))
 
 
+@pytest.fixture(scope="module")
+def lone_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO server in which only the tests of one module make buckets, whoever else runs in the process."""
+    need(MINIO)
+    yield from _until_stopped(Minio(tmp_path_factory.mktemp("lone-minio")))
+
+
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A private certificate authority with a certificate for 127.0.0.1."""

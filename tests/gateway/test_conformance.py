@@ -171,9 +171,9 @@ def ours(endpoint: Endpoint) -> Server:
 
 
 @pytest.fixture(scope="module")
-def theirs(real_minio: Minio) -> Server:
+def theirs(lone_minio: Minio) -> Server:
     """MinIO with the same objects, logged in the same order."""
-    client = real_minio.client()
+    client = lone_minio.client()
     client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
@@ -200,9 +200,9 @@ def theirs(real_minio: Minio) -> Server:
             "d1": (f"{RUN}/gone.txt", "d1"),
         }.items()
     }
-    credentials = Credentials(real_minio.access_key, real_minio.secret_key)
+    credentials = Credentials(lone_minio.access_key, lone_minio.secret_key)
     return Server(
-        real_minio.endpoint.partition("://")[2],
+        lone_minio.endpoint.partition("://")[2],
         credentials,
         names | common_names(client),
         {found: number for found, (_, number) in version_ids.items()},
